@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Tests mirror the rooms: tests/<room>/*_test.cpp becomes weir_tests_<room>, and
+# tests/<room>/*_stress_test.cpp becomes weir_stress_<room> with the label `concurrency`, which is
+# what runs under TSan. Other .cpp files of the folder are helpers and go into both.
+
+include(GoogleTest)
+
+# All stress executables: what the tsan preset has to build.
+add_custom_target(weir_stress)
+
+function(weir_test_executable target)
+  cmake_parse_arguments(TEST "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  find_package(GTest REQUIRED)
+  add_executable(${target} ${TEST_SOURCES})
+  weir_compile(${target})
+  target_compile_definitions(
+    ${target} PRIVATE "WEIR_TEST_DATA=\"${PROJECT_SOURCE_DIR}/tests/data\"")
+  target_link_libraries(${target} PRIVATE ${TEST_LINK} GTest::gmock GTest::gtest_main)
+  # PRE_TEST: tests are listed when ctest runs, not as a step of the build, so a crash while
+  # listing is a failing test instead of a broken build.
+  gtest_discover_tests(
+    ${target}
+    DISCOVERY_MODE PRE_TEST
+    DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "${TEST_LABELS}")
+endfunction()
+
+# weir_room_tests(<room> LINK <targets>...)
+function(weir_room_tests room)
+  cmake_parse_arguments(ROOM "" "" "LINK" ${ARGN})
+  set(dir "${PROJECT_SOURCE_DIR}/tests/${room}")
+  file(GLOB_RECURSE all CONFIGURE_DEPENDS "${dir}/*.cpp")
+  set(stress ${all})
+  list(FILTER stress INCLUDE REGEX "_stress_test\\.cpp$")
+  set(tests ${all})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER tests EXCLUDE REGEX "_stress_test\\.cpp$")
+  set(helpers ${all})
+  list(FILTER helpers EXCLUDE REGEX "_test\\.cpp$")
+
+  if(tests)
+    weir_test_executable(
+      weir_tests_${room}
+      SOURCES ${tests} ${helpers}
+      LINK ${ROOM_LINK}
+      LABELS ${room}
+      TIMEOUT 120)
+  endif()
+  if(stress)
+    weir_test_executable(
+      weir_stress_${room}
+      SOURCES ${stress} ${helpers}
+      LINK ${ROOM_LINK}
+      LABELS concurrency ${room}
+      TIMEOUT 300)
+    add_dependencies(weir_stress weir_stress_${room})
+  endif()
+endfunction()
+
+# Each examples/*.cpp is a program that must build and exit with 0.
+function(weir_examples)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.cpp")
+  foreach(source IN LISTS sources)
+    get_filename_component(name "${source}" NAME_WE)
+    add_executable(weir_example_${name} "${source}")
+    weir_compile(weir_example_${name})
+    target_link_libraries(weir_example_${name} PRIVATE weir_vtd)
+    add_test(NAME example.${name} COMMAND weir_example_${name})
+    set_tests_properties(example.${name} PROPERTIES LABELS example TIMEOUT 60)
+  endforeach()
+endfunction()
