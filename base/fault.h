@@ -61,8 +61,9 @@ struct Fault {
   std::uint8_t level = 0;       // of the entry the walk stopped at; 1 is the last level, 0: no walk
   std::uint64_t entry_at = 0;   // address of that entry, in the space its table pointer is written in
   std::uint16_t code = 0;       // the front end's own number; 0: it has none for this
-  bool recorded = false;        // true once the guest can read of it; false: silenced, or no code
-  std::uint64_t completed = 0;  // bytes of the transfer that landed before this piece
+  bool recorded = false;        // the guest can read of it; false: silenced by the guest, or no code
+  std::uint32_t references = 0;  // table entries read before it was found
+  std::uint64_t completed = 0;   // bytes of the transfer that landed before this piece
 };
 
 }  // namespace weir
