@@ -48,8 +48,6 @@ struct CacheOptions {
   enum class Organisation : std::uint8_t { kSetAssociative, kReference };
   Organisation organisation = Organisation::kSetAssociative;
   std::size_t entries = 4096;  // rounded up to a power of two; 0: no IOTLB. kReference: 0 is no limit
-  // A range of more 4 KiB pages than this may be flushed as its whole domain (counted as widened).
-  std::uint64_t widen_above_pages = std::uint64_t{1} << 12;
 };
 
 struct IommuConfig {

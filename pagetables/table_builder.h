@@ -12,6 +12,7 @@
 #include <functional>
 #include <optional>
 
+#include "base/bits.h"
 #include "pagetables/physical_memory.h"
 #include "pagetables/walk.h"
 

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iotlb/iotlb.h"
+
+#include <algorithm>
+
+#include "base/bits.h"
+#include "iotlb/reference_tlb.h"
+
+namespace weir::iotlb {
+namespace {
+
+// A way's tag word: everything that decides whether it answers, but for the page.
+constexpr Bit<63> kValid{"V"};
+constexpr Field<57, 52> kSize{"lg2", "page size exponent"};
+constexpr Field<51, 20> kDomain{"domain"};
+constexpr Field<19, 0> kPasid{"PASID"};
+constexpr Bit<58> kWithPasid{"with PASID"};
+constexpr auto kTagWord = layout<64>(kValid, kSize, kDomain, kPasid, kWithPasid);
+
+constexpr std::uint64_t kPermissionMask = Permissions::kReadBit | Permissions::kWriteBit;
+
+[[nodiscard]] std::uint64_t mix(std::uint64_t x) {
+  x *= 0x9e3779b97f4a7c15;  // Fibonacci hashing: the high half is well mixed
+  return x >> 32;
+}
+
+[[nodiscard]] std::size_t sets_for(const IotlbOptions& options) {
+  if (options.reference || options.entries == 0) return 0;
+  return std::bit_ceil(std::max(options.entries, Iotlb::kWays)) / Iotlb::kWays;
+}
+
+}  // namespace
+
+// Holds a set for writing. Readers meanwhile see an odd sequence and go elsewhere.
+class Iotlb::SetLock {
+ public:
+  explicit SetLock(Set& set) : set_(set) {
+    for (;;) {
+      // Relaxed: the exchange below decides.
+      std::uint64_t seen = set_.sequence.load(std::memory_order_relaxed);
+      // Acquire: pairs with the release in the destructor, so the ways are read as last written.
+      if (seen % 2 == 0 && set_.sequence.compare_exchange_weak(
+                               seen, seen + 1, std::memory_order_acquire, std::memory_order_relaxed))
+        return;
+    }
+  }
+  ~SetLock() {
+    // Relaxed load: only the holder writes. Release: pairs with the readers' first acquire load.
+    set_.sequence.store(set_.sequence.load(std::memory_order_relaxed) + 1,
+                        std::memory_order_release);
+  }
+  SetLock(const SetLock&) = delete;
+  SetLock& operator=(const SetLock&) = delete;
+
+ private:
+  Set& set_;
+};
+
+Iotlb::Iotlb(const IotlbOptions& options) : set_count_(sets_for(options)) {
+  if (options.reference)
+    reference_ = std::make_unique<ReferenceTlb>(options.entries);
+  else if (set_count_ != 0)
+    sets_ = std::make_unique<Set[]>(set_count_);
+}
+
+Iotlb::~Iotlb() = default;
+
+std::uint64_t Iotlb::pack(Tag tag, std::uint8_t page_lg2) {
+  const bool with_pasid = tag.pasid != Context::kNoPasid;
+  return kValid.kMask | kSize.of(page_lg2) | kDomain.of(tag.domain.value) |
+         (with_pasid ? kWithPasid.kMask | kPasid.of(tag.pasid) : 0);
+}
+
+Entry Iotlb::unpack(std::uint64_t tag, std::uint64_t page, std::uint64_t output) {
+  const bool with_pasid = kWithPasid.is_set(tag);
+  return {.tag = {.domain = {static_cast<std::uint32_t>(kDomain.get(tag))},
+                  .pasid = with_pasid ? static_cast<std::uint32_t>(kPasid.get(tag))
+                                      : Context::kNoPasid},
+          .page = Iova(page),
+          .output = output & ~kPermissionMask,
+          .page_lg2 = static_cast<std::uint8_t>(kSize.get(tag)),
+          .permissions = Permissions::from_bits(output)};
+}
+
+// PASIDs of a domain share their sets, so that a flush of the domain's page finds all of them.
+Iotlb::Set& Iotlb::set_of(DomainId domain, std::uint64_t page, std::uint8_t page_lg2) const {
+  const std::uint64_t number = page >> page_lg2;
+  return sets_[mix(number + (std::uint64_t{domain.value} << 40) + page_lg2) & (set_count_ - 1)];
+}
+
+std::size_t Iotlb::domain_slot(DomainId domain) const {
+  return mix(domain.value) % kDomainSlots;
+}
+
+std::optional<Hit> Iotlb::lookup_size(Tag tag, Iova iova, std::uint8_t lg2) {
+  const std::uint64_t wanted_tag = pack(tag, lg2);
+  const std::uint64_t wanted_page = iova.page_base(lg2).value();
+  Set& set = set_of(tag.domain, wanted_page, lg2);
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    // Acquire: pairs with ~SetLock; the ways below are at least as new as this sequence.
+    const std::uint64_t before = set.sequence.load(std::memory_order_acquire);
+    if (before % 2 != 0) continue;
+    std::uint64_t output = 0;
+    std::size_t way = kWays;
+    for (std::size_t w = 0; w < kWays; ++w) {
+      // Acquire, each: a word of a later write makes that write's odd sequence visible below.
+      const bool match = (set.tag[w].load(std::memory_order_acquire) == wanted_tag) &
+                         (set.page[w].load(std::memory_order_acquire) == wanted_page);
+      const std::uint64_t word = set.output[w].load(std::memory_order_acquire);
+      output = match ? word : output;
+      way = match ? w : way;
+    }
+    // Relaxed: ordered after the way loads because those are acquire.
+    if (set.sequence.load(std::memory_order_relaxed) != before) continue;
+    if (way == kWays) return std::nullopt;
+    // Relaxed: a hint for the replacement; written only when it changes, so that a hot entry's line
+    // stays shared (L4).
+    const std::uint64_t recent = set.recent.load(std::memory_order_relaxed);
+    const std::uint64_t bit = std::uint64_t{1} << way;
+    if ((recent & bit) == 0) set.recent.store(recent | bit, std::memory_order_relaxed);
+    return Hit{.output = (output & ~kPermissionMask) + iova.page_offset(lg2),
+               .page_lg2 = lg2,
+               .permissions = Permissions::from_bits(output)};
+  }
+  return std::nullopt;
+}
+
+std::optional<Hit> Iotlb::lookup_reference(Tag tag, Iova iova) {
+  return reference_->lookup(tag, iova);
+}
+
+std::optional<Hit> Iotlb::peek(Tag tag, Iova iova) const {
+  if (reference_ != nullptr) return reference_->peek(tag, iova);
+  // The recency bits are the only thing a lookup changes; harmless enough to share the code.
+  return const_cast<Iotlb*>(this)->lookup(tag, iova);
+}
+
+FillTicket Iotlb::begin_fill(DomainId domain) const {
+  // Acquire: pairs with overtake_fills; a walk that begins after an invalidation reads tables as the
+  // guest left them before it.
+  return {sequences_[domain_slot(domain)].load(std::memory_order_acquire)};
+}
+
+FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
+  const std::atomic<std::uint64_t>& sequence = sequences_[domain_slot(entry.tag.domain)];
+  if (reference_ != nullptr)
+    return reference_->fill(entry, [&] {
+      // Sequentially consistent: as below, under the reference's lock.
+      return sequence.load(std::memory_order_seq_cst) == ticket.sequence;
+    });
+  if (set_count_ == 0) return FillResult::kRefused;
+  const std::uint64_t size_bit = std::uint64_t{1} << entry.page_lg2;
+  // Relaxed load: avoids a shared write on every fill. Sequentially consistent update: an invalidation
+  // that misses the bit comes before it, and then the sequence check below refuses this fill.
+  if ((sizes_.load(std::memory_order_relaxed) & size_bit) == 0)
+    sizes_.fetch_or(size_bit, std::memory_order_seq_cst);
+
+  Set& set = set_of(entry.tag.domain, entry.page.value(), entry.page_lg2);
+  const SetLock lock(set);
+  // Sequentially consistent, after taking the set: either this sees the invalidation's new sequence, or
+  // the invalidation takes the set after us and removes the entry (L2).
+  if (sequence.load(std::memory_order_seq_cst) != ticket.sequence) return FillResult::kRefused;
+
+  const std::uint64_t tag = pack(entry.tag, entry.page_lg2);
+  FillResult result = FillResult::kEvicted;
+  std::size_t way = kWays;
+  for (std::size_t w = 0; w < kWays; ++w) {
+    // Relaxed: the lock orders these.
+    const std::uint64_t held = set.tag[w].load(std::memory_order_relaxed);
+    if (held == tag && set.page[w].load(std::memory_order_relaxed) == entry.page.value()) {
+      way = w;
+      result = FillResult::kReplaced;
+      break;
+    }
+    if (held == 0 && way == kWays) {
+      way = w;
+      result = FillResult::kFilled;
+    }
+  }
+  // Relaxed: hints under the lock.
+  std::uint64_t recent = set.recent.load(std::memory_order_relaxed);
+  if (way == kWays) {
+    constexpr std::uint64_t kAllWays = (std::uint64_t{1} << kWays) - 1;
+    if ((recent & kAllWays) == kAllWays) recent = 0;
+    way = static_cast<std::size_t>(std::countr_one(recent));
+  }
+  set.recent.store(recent | std::uint64_t{1} << way, std::memory_order_relaxed);
+  // Release, each: makes the odd sequence visible to a reader that sees the new word.
+  set.page[way].store(entry.page.value(), std::memory_order_release);
+  set.output[way].store(entry.output | entry.permissions.bits(), std::memory_order_release);
+  set.tag[way].store(tag, std::memory_order_release);  // valid last
+  return result;
+}
+
+void Iotlb::overtake_fills(const Invalidation& what) {
+  // Sequentially consistent: pairs with the check in fill(), see there.
+  if (what.scope == Scope::kAll || what.scope == Scope::kHostRange) {
+    for (auto& sequence : sequences_) sequence.fetch_add(1, std::memory_order_seq_cst);
+  } else {
+    sequences_[domain_slot(what.domain)].fetch_add(1, std::memory_order_seq_cst);
+  }
+}
+
+std::uint64_t Iotlb::remove_from(Set& set, const Invalidation& what) {
+  const SetLock lock(set);
+  std::uint64_t removed = 0;
+  for (std::size_t w = 0; w < kWays; ++w) {
+    // Relaxed: the lock orders these.
+    const std::uint64_t tag = set.tag[w].load(std::memory_order_relaxed);
+    if (tag == 0) continue;
+    const Entry entry = unpack(tag, set.page[w].load(std::memory_order_relaxed),
+                               set.output[w].load(std::memory_order_relaxed));
+    if (!covers(what, entry.tag, entry.page, entry.page_lg2, entry.output)) continue;
+    // Release: as in fill().
+    set.tag[w].store(0, std::memory_order_release);
+    ++removed;
+  }
+  return removed;
+}
+
+Removed Iotlb::invalidate(const Invalidation& what) {
+  Removed removed;
+  if (what.is_context_scope() || what.scope == Scope::kRequester) return removed;
+  overtake_fills(what);
+  if (reference_ != nullptr) {
+    removed.entries = reference_->invalidate(what);
+    return removed;
+  }
+  // Sequentially consistent: see the update in fill().
+  const std::uint64_t sizes = sizes_.load(std::memory_order_seq_cst);
+  if (what.scope == Scope::kRange) {
+    // How many sets the range can touch, size by size.
+    std::uint64_t visits = 0;
+    for (std::uint64_t left = sizes; left != 0; left &= left - 1) {
+      const int lg2 = std::countr_zero(left);
+      visits += (what.range.last.value() >> lg2) - (what.range.first.value() >> lg2) + 1;
+      if (visits > set_count_) break;
+    }
+    if (visits <= set_count_) {
+      for (std::uint64_t left = sizes; left != 0; left &= left - 1) {
+        const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(left));
+        const std::uint64_t last = what.range.last.value() >> lg2;
+        for (std::uint64_t n = what.range.first.value() >> lg2; n <= last; ++n)
+          removed.entries += remove_from(set_of(what.domain, n << lg2, lg2), what);
+      }
+      return removed;
+    }
+  }
+  for (std::size_t i = 0; i < set_count_; ++i) removed.entries += remove_from(sets_[i], what);
+  return removed;
+}
+
+std::size_t Iotlb::size() const {
+  if (reference_ != nullptr) return reference_->size();
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < set_count_; ++i)
+    for (const auto& tag : sets_[i].tag)
+      // Relaxed: a census, not a decision.
+      count += tag.load(std::memory_order_relaxed) != 0 ? 1 : 0;
+  return count;
+}
+
+}  // namespace weir::iotlb
