@@ -10,7 +10,7 @@ include(GoogleTest)
 add_custom_target(weir_stress)
 
 function(weir_test_executable target)
-  cmake_parse_arguments(TEST "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "" "TIMEOUT;LABEL;PREFIX" "SOURCES;LINK" ${ARGN})
   find_package(GTest REQUIRED)
   add_executable(${target} ${TEST_SOURCES})
   weir_compile(${target})
@@ -23,7 +23,8 @@ function(weir_test_executable target)
     ${target}
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "${TEST_LABELS}")
+    TEST_PREFIX "${TEST_PREFIX}."
+    PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS ${TEST_LABEL})
 endfunction()
 
 # weir_room_tests(<room> LINK <targets>...)
@@ -44,7 +45,8 @@ function(weir_room_tests room)
       weir_tests_${room}
       SOURCES ${tests} ${helpers}
       LINK ${ROOM_LINK}
-      LABELS ${room}
+      PREFIX ${room}
+      LABEL ${room}
       TIMEOUT 120)
   endif()
   if(stress)
@@ -52,7 +54,8 @@ function(weir_room_tests room)
       weir_stress_${room}
       SOURCES ${stress} ${helpers}
       LINK ${ROOM_LINK}
-      LABELS concurrency ${room}
+      PREFIX ${room}
+      LABEL concurrency
       TIMEOUT 300)
     add_dependencies(weir_stress weir_stress_${room})
   endif()
