@@ -121,9 +121,10 @@ TEST_F(IncludeRulesTree, ThirdPartyHeadersBroughtAlongAreCaught) {
   write("iotlb/detail/map.h", "#include <tbb/concurrent_hash_map.h>\n");
   write("iotlb/a.h", "#include \"iotlb/detail/map.h\"\n");
   write("iommu/b.h", "#include \"iotlb/a.h\"\n");
-  EXPECT_THAT(breaches(),
-              ElementsAre("iommu/b.h:1: public header brings along tbb through iotlb/detail/map.h",
-                          "iotlb/a.h:1: public header brings along tbb through iotlb/detail/map.h"));
+  EXPECT_THAT(
+      breaches(),
+      ElementsAre("iommu/b.h:1: public header brings along tbb through iotlb/detail/map.h",
+                  "iotlb/a.h:1: public header brings along tbb through iotlb/detail/map.h"));
 }
 
 TEST_F(IncludeRulesTree, AHeaderOfNoFamilyIsCaught) {
