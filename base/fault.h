@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Why a request did not reach memory, as a value that carries the whole request. The reason is in
+// neutral words; the front end that found it adds its own code (a VT-d fault reason, an AMD event) and
+// says whether it was recorded where the guest's driver looks.
+//
+// A pure value; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/address.h"
+#include "base/request.h"
+
+namespace weir {
+
+enum class FaultReason : std::uint8_t {
+  // The guest's "who is this" structures (root, context, device table).
+  kRootUnreadable,
+  kRootNotPresent,
+  kRootReserved,
+  kContextUnreadable,
+  kContextNotPresent,
+  kContextReserved,
+  kContextInvalid,      // present, but asks for what the unit does not have
+  kRequestTypeBlocked,  // the context does not let this address type through
+  kPasidUnsupported,
+  // The guest's page tables.
+  kBeyondInputWidth,
+  kNotPresent,
+  kNoReadPermission,
+  kNoWritePermission,
+  kTableUnreadable,
+  kRootTableUnreadable,  // the first entry of the first table
+  kReservedBits,
+  kUpdateFailed,  // accessed or dirty bit
+  // The answer.
+  kOutputInInterruptRange,
+  kInterruptMalformed,
+  // The embedder's side; the guest's driver never reads of these.
+  kHostMapAbsent,
+  kHostMapPermission,
+  kNotPinnable,  // the target is a callback: read or write it instead
+  kBusMasterOff,
+  kDetached,
+  kAddressWraps,
+};
+
+[[nodiscard]] std::string_view to_string(FaultReason reason);
+
+// Which table the reason is about.
+enum class Stage : std::uint8_t { kNone, kStage1, kStage2, kHostMap };
+
+[[nodiscard]] std::string_view to_string(Stage stage);
+
+struct Fault {
+  Request request;  // the piece that faulted: its iova is the first byte that did not land
+  FaultReason reason = FaultReason::kHostMapAbsent;
+  Stage stage = Stage::kNone;
+  std::uint8_t level = 0;       // of the entry the walk stopped at; 1 is the last level, 0: no walk
+  std::uint64_t entry_at = 0;   // address of that entry, in the space its table pointer is written in
+  std::uint16_t code = 0;       // the front end's own number; 0: it has none for this
+  bool recorded = false;        // the guest can read of it; false: silenced by the guest, or no code
+  std::uint32_t references = 0;  // table entries read before it was found
+  std::uint64_t completed = 0;   // bytes of the transfer that landed before this piece
+};
+
+}  // namespace weir

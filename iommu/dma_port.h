@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A device function's way to memory. Every DMA of an emulated device goes through its DmaPort: it is
+// routed (bypass, window or unit), translated, landed, and booked; a failure is a Fault that the guest's
+// driver can read of where the architecture says so.
+//
+// Four forms of use:
+//   translate   inside a Burst: an answer that holds until the burst ends
+//   read, write, compare_exchange, fetch_add   copy under a burst of their own
+//   map         a Pin over host bytes, for devices that need pointers for longer
+//   peek        a look without fault, A/D update or count (debuggers)
+//
+// Any thread, several at once, may use one port. A Burst and the answers made in it stay on the thread
+// that opened it. Nothing here blocks, throws, prints, or allocates on a hit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/access.h"
+#include "base/address.h"
+#include "base/fault.h"
+#include "base/guest_memory.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "iommu/stats.h"
+
+namespace weir {
+
+namespace core {
+class Port;
+class BurstState;
+}  // namespace core
+
+// What a device may say of a request besides address, size and direction.
+struct DmaAttributes {
+  std::optional<Pasid> pasid{};
+  AddressType address_type = AddressType::kUntranslated;
+  bool privileged = false;
+  bool execute = false;
+};
+
+// Where a request's first byte lies, and how far the answer reaches.
+struct Translation {
+  Outcome outcome = Outcome::kHit;  // how it was found; kInterrupt: a message, no memory behind it
+  Gpa gpa{};
+  Hpa hpa{};
+  std::uint64_t length = 0;      // bytes from the first on that lie in one piece, at most what was asked
+  std::byte* host = nullptr;     // null: a callback target, or an interrupt
+  Permissions permissions{};     // of the whole piece, for this requester
+  std::uint8_t page_lg2 = 0;     // size of the page behind it; 0: none (bypass, interrupt)
+};
+
+// Host bytes held for a device until released. Movable; releases at destruction. A completion that
+// covers it waits for the release (L1), so hold it no longer than the transfer.
+class [[nodiscard]] Pin {
+ public:
+  struct Span {
+    std::byte* host = nullptr;
+    std::uint64_t size = 0;
+    Gpa gpa{};
+  };
+
+  Pin() = default;
+  Pin(Pin&& other) noexcept;
+  Pin& operator=(Pin&& other) noexcept;
+  ~Pin() { release(); }
+
+  // In the order of the IOVA range; empty after release.
+  [[nodiscard]] std::span<const Span> spans() const { return spans_; }
+  [[nodiscard]] std::uint64_t id() const { return id_; }
+  // Ends the hold; what was pinned for writing is reported dirty.
+  void release();
+
+ private:
+  friend class DmaPort;
+  core::Port* port_ = nullptr;
+  std::uint64_t id_ = 0;
+  bool writable_ = false;
+  std::vector<Span> spans_;
+};
+
+class DmaPort {
+ public:
+  // One guard for any number of requests: completions that cover what was answered in it wait until it
+  // ends. Keep it short; open it on the thread that uses it. Bursts may nest.
+  class Burst {
+   public:
+    explicit Burst(DmaPort& port);
+    ~Burst();
+    Burst(const Burst&) = delete;
+    Burst& operator=(const Burst&) = delete;
+
+    [[nodiscard]] Result<Translation, Fault> translate(Iova iova, std::uint64_t size, Access access,
+                                                       const DmaAttributes& attributes = {});
+
+   private:
+    friend class DmaPort;
+    core::Port& port_;
+    alignas(8) std::byte state_[128];  // core::BurstState, kept on the caller's stack
+  };
+
+  explicit DmaPort(std::unique_ptr<core::Port> port);
+  ~DmaPort();  // REQUIRES: no burst or pin of this port is alive
+  DmaPort(const DmaPort&) = delete;
+  DmaPort& operator=(const DmaPort&) = delete;
+
+  // Alone, translate opens a burst for the call only and promises nothing about later use.
+  [[nodiscard]] Result<Translation, Fault> translate(Iova iova, std::uint64_t size, Access access,
+                                                     const DmaAttributes& attributes = {});
+
+  // Copies. On a fault, Fault::completed bytes had landed. Writes into the interrupt range become
+  // interrupts; anything but an aligned 4-byte write there is a fault.
+  [[nodiscard]] Result<Done, Fault> read(Iova iova, std::span<std::byte> to,
+                                         const DmaAttributes& attributes = {});
+  [[nodiscard]] Result<Done, Fault> write(Iova iova, std::span<const std::byte> from,
+                                          const DmaAttributes& attributes = {});
+
+  // PCIe atomics on an aligned 64-bit word; both give the value that was there.
+  [[nodiscard]] Result<std::uint64_t, Fault> compare_exchange(Iova iova, std::uint64_t expected,
+                                                              std::uint64_t desired,
+                                                              const DmaAttributes& attributes = {});
+  [[nodiscard]] Result<std::uint64_t, Fault> fetch_add(Iova iova, std::uint64_t value,
+                                                       const DmaAttributes& attributes = {});
+
+  // Pins the whole range or nothing. Refused where a callback stands (kNotPinnable).
+  [[nodiscard]] Result<Pin, Fault> map(Iova iova, std::uint64_t size, Access access,
+                                       const DmaAttributes& attributes = {});
+
+  // What a request would find, without leaving a trace. Empty: it would fault.
+  [[nodiscard]] std::optional<Translation> peek(Iova iova, Access access,
+                                                const DmaAttributes& attributes = {});
+
+  [[nodiscard]] Requester requester() const;
+
+ private:
+  std::unique_ptr<core::Port> port_;
+};
+
+}  // namespace weir

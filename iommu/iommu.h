@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Start here. An Iommu is the set of remapping units of one machine, the routes from its functions to
+// them, and the caches between. The embedder builds it from guest memory, a clock, sinks and the bytes
+// of the firmware tables that the guest reads; adds the units those tables name; attaches a DmaPort for
+// every device function; and calls poll() now and then.
+//
+//   Iommu iommu({.memory = memory, .clock = &clock, .sinks = sinks});
+//   iommu.use_tables(vtd::dmar_parser(), dmar_bytes);
+//   vtd::Unit& unit = iommu.add_unit<vtd::Unit>(register_base, vtd::Options{});
+//   auto port = iommu.attach({.function = Requester::from_bdf(0, 4, 0)});
+//
+// Thread rules: construction, use_tables, add_unit, attach and destruction on one thread at a time, and
+// destruction after every port, pin and burst is gone. Everything else from any thread. No call blocks
+// on a pin or a burst; what must wait is answered with a Change. Nothing here throws (but for
+// std::bad_alloc), prints, or exits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/guest_memory.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "iommu/coverage.h"
+#include "iommu/dma_port.h"
+#include "iommu/sinks.h"
+#include "iommu/stats.h"
+#include "iommu/unit.h"
+#include "pagetables/host_map.h"
+
+namespace weir {
+
+namespace core {
+class IommuCore;
+}
+
+// How a unit's IOTLB is organised. The reference organisation is exact LRU over all entries behind a
+// lock: slow, and what the other is measured against.
+struct CacheOptions {
+  enum class Organisation : std::uint8_t { kSetAssociative, kReference };
+  Organisation organisation = Organisation::kSetAssociative;
+  std::size_t entries = 4096;  // rounded up to a power of two; 0: no IOTLB. kReference: 0 is no limit
+  // A range of more 4 KiB pages than this may be flushed as its whole domain (counted as widened).
+  std::uint64_t widen_above_pages = std::uint64_t{1} << 12;
+};
+
+struct IommuConfig {
+  std::shared_ptr<const GuestMemory> memory;                      // required
+  std::shared_ptr<const pagetables::HostMap> host_map = nullptr;  // null: identity memory slots
+  const Clock* clock = nullptr;                                   // null: time stands still
+  Sinks sinks{};
+  CacheOptions caches{};
+  Clock::Duration pin_limit = std::chrono::seconds(5);  // L8: then PinSink hears of it
+};
+
+// A change that is complete once everything before it has drained (L1). Cheap to copy.
+class [[nodiscard]] Change {
+ public:
+  // True once nothing rests on the old state any more. Asks, never waits.
+  [[nodiscard]] bool complete() const;
+
+ private:
+  friend class Iommu;
+  std::function<bool()> settled_;
+};
+
+class Iommu {
+ public:
+  explicit Iommu(IommuConfig config);
+  ~Iommu();
+  Iommu(const Iommu&) = delete;
+  Iommu& operator=(const Iommu&) = delete;
+
+  // Takes the routes from a firmware table, once for each table that the guest will read, before any
+  // attach. Without any, every function bypasses.
+  [[nodiscard]] Result<Done, TableError> use_tables(const TableParser& parser,
+                                                    std::span<const std::byte> table);
+
+  // Makes a unit of vendor type `U`, constructed as U(UnitHost&, args...), and answers for the table
+  // entry that names `register_base`. The Iommu owns it.
+  template <typename U, typename... Args>
+  U& add_unit(std::uint64_t register_base, Args&&... args) {
+    UnitHost& host = prepare_unit(register_base);
+    auto unit = std::make_unique<U>(host, std::forward<Args>(args)...);
+    U& made = *unit;
+    install_unit(host, std::move(unit));
+    return made;
+  }
+
+  // Attaches a function; its route is fixed here from the tables. Refuses, in one sentence: a function
+  // that is attached already, is covered twice, or is covered by a unit that was not added.
+  [[nodiscard]] Result<std::unique_ptr<DmaPort>, std::string> attach(const Location& location);
+
+  // Goes on with what was parked, reports pins that are held too long. Call it whenever convenient;
+  // nothing depends on how often, because whoever ends the last burst or pin polls as well.
+  void poll();
+
+  // The embedder's own changes. Each holds for requests that begin after the call.
+  Change change_memory(std::shared_ptr<const GuestMemory> memory,
+                       std::shared_ptr<const pagetables::HostMap> host_map = nullptr);
+  Change set_bus_master(Requester function, bool on);
+  // Function-level reset: whatever the function has in flight ends; its routes and rights stay.
+  Change reset_function(Requester function);
+  // Machine reset: every unit to power-on state, caches empty. REQUIRES: devices stopped.
+  Change reset();
+  // Ends a pin from the outside, once its device is stopped. False: no such pin (any more).
+  bool revoke(std::uint64_t pin);
+
+  // A sum of the per-thread books at this moment; exact when no request is under way.
+  [[nodiscard]] Stats stats() const;
+
+ private:
+  UnitHost& prepare_unit(std::uint64_t register_base);
+  void install_unit(UnitHost& host, std::unique_ptr<Unit> unit);
+
+  std::unique_ptr<core::IommuCore> core_;
+};
+
+}  // namespace weir

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the embedder hears from weir. Sinks are called from whichever thread caused the event, with no
+// weir lock held, and may call back into weir. They must outlive the Iommu. A null sink means that
+// nobody listens.
+#pragma once
+
+#include <cstdint>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/dirty_sink.h"
+#include "base/fault.h"
+#include "base/ids.h"
+
+namespace weir {
+
+// A message-signalled interrupt, as it would appear on the bus towards the interrupt controller.
+struct Msi {
+  std::uint64_t address = 0;
+  std::uint32_t data = 0;
+
+  friend bool operator==(const Msi&, const Msi&) = default;
+};
+
+class InterruptSink {
+ public:
+  virtual ~InterruptSink() = default;
+  // From a device function; `requester` is always the true one.
+  virtual void on_device_msi(Requester requester, Msi msi) = 0;
+  // From a unit itself: its fault event, its invalidation completion event.
+  virtual void on_unit_msi(UnitId unit, Msi msi) = 0;
+};
+
+class FaultSink {
+ public:
+  virtual ~FaultSink() = default;
+  // Every fault, recorded for the guest or not.
+  virtual void on_fault(const Fault& fault) = 0;
+};
+
+struct StuckPin {
+  Requester requester;
+  AddressRange<Iova> range;
+  Clock::Duration age;
+};
+
+class PinSink {
+ public:
+  virtual ~PinSink() = default;
+  // Said once per pin, from poll(): a completion has waited for this pin beyond the limit. The
+  // completion stays pending; Iommu::revoke ends it once the device is stopped.
+  virtual void on_stuck_pin(std::uint64_t pin, const StuckPin& what) = 0;
+};
+
+struct Sinks {
+  InterruptSink* interrupts = nullptr;
+  FaultSink* faults = nullptr;
+  DirtySink* dirty = nullptr;
+  PinSink* pins = nullptr;
+};
+
+}  // namespace weir

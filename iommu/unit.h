@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The port a vendor implements (Unit), and what the core gives it in return (UnitHost). The core owns
+// the path of a request: route, caches, landing, books. The vendor owns the guest's structures:
+// registers, tables, queues, fault records. Neither knows more of the other than stands here.
+//
+// Thread rules: read_context, check, walk and record are called from any device thread at once, inside
+// a burst and with no core lock held, and must not wait. Register calls (the vendor's own front door)
+// come from any thread. The vendor runs its queue on one thread at a time and calls UnitHost with none
+// of its own locks held that a sink could want.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/request.h"
+#include "base/result.h"
+#include "iommu/sinks.h"
+#include "iotlb/context.h"
+#include "iotlb/invalidation.h"
+#include "pagetables/physical_memory.h"
+#include "pagetables/walk.h"
+
+namespace weir {
+
+// What every request of the unit meets before any table is read.
+enum class UnitMode : std::uint8_t {
+  kOff,          // translation is off: requests pass, counted as passed through
+  kTranslating,  // contexts are read
+};
+
+// Stands for everything that an invalidation covers and that has not ended yet: walks, copies,
+// interrupt messages, pins. A completion may be published once the ticket is settled (L1).
+struct [[nodiscard]] Ticket {
+  std::uint64_t serial = 0;  // 0: there was nothing to wait for
+};
+
+// The core, as one unit sees it. Valid for the life of the unit; any thread.
+class UnitHost {
+ public:
+  virtual ~UnitHost() = default;
+
+  [[nodiscard]] virtual UnitId id() const = 0;
+  [[nodiscard]] virtual const Clock& clock() const = 0;
+
+  // Guest memory for queues, status words and logs. Each call sees one consistent snapshot; writes
+  // reach the dirty sink. (read_context and walk get the snapshot of their burst instead.)
+  [[nodiscard]] virtual Result<Done, FaultReason> read_memory(Gpa at, std::span<std::byte> to) = 0;
+  [[nodiscard]] virtual Result<Done, FaultReason> write_memory(Gpa at,
+                                                               std::span<const std::byte> from) = 0;
+
+  // Takes hold for requests that begin afterwards; drain() covers those before.
+  virtual void set_mode(UnitMode mode) = 0;
+
+  // Drops what the value covers from every cache before it returns, so that no later request can use
+  // it; the ticket stands for the earlier ones.
+  virtual Ticket invalidate(const iotlb::Invalidation& invalidation) = 0;
+  // Everything of this unit that is in flight, whatever it rests on; drops nothing.
+  virtual Ticket drain() = 0;
+  // Never blocks. The core calls Unit::poll() when a ticket may have settled.
+  [[nodiscard]] virtual bool settled(Ticket ticket) = 0;
+
+  // The unit's own interrupts (fault event, completion event).
+  virtual void raise(Msi msi) = 0;
+};
+
+class Unit {
+ public:
+  virtual ~Unit() = default;
+
+  // Who is this? Reads the guest's structures; each word once, into locals (L3). A Fault carries the
+  // request, the neutral reason, the vendor's code, and in `recorded` whether it is to be recorded
+  // (false: the guest silenced it).
+  [[nodiscard]] virtual Result<iotlb::Context, Fault> read_context(
+      const Request& request, const pagetables::PhysicalMemory& memory) = 0;
+
+  // May this kind of request use this context? Asked only for requests that are not plain untranslated
+  // ones without PASID.
+  [[nodiscard]] virtual std::optional<Fault> check(const iotlb::Context& context,
+                                                   const Request& request) = 0;
+
+  // Translates the first byte of `piece`. Also called for pass-through contexts beyond
+  // `context.input_bits`, where there is only a fault to give.
+  [[nodiscard]] virtual Result<pagetables::Leaf<Gpa>, Fault> walk(
+      const iotlb::Context& context, const Request& piece,
+      const pagetables::PhysicalMemory& memory) = 0;
+
+  // Puts a fault whose `recorded` is true where the guest's driver reads of it.
+  virtual void record(const Fault& fault) = 0;
+
+  // Goes on with whatever was parked, as far as it can without waiting.
+  virtual void poll() = 0;
+
+  // Power-on state. The core has dropped the caches; whatever was parked is forgotten.
+  virtual void reset() = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One neutral value for every "forget this" that a guest or an embedder can say. Vendors decode their
+// descriptors and registers into it; caches, pins, device TLBs and listeners read it. A pure value; any
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/address.h"
+#include "base/ids.h"
+
+namespace weir::iotlb {
+
+// What is to be forgotten.
+enum class Scope : std::uint8_t {
+  // Translations.
+  kAll,         // every translation of the unit
+  kDomain,      // of `domain`
+  kPasid,       // of `domain` and `pasid`
+  kRange,       // of `domain` (and `pasid`, if set) inside `range`
+  // Contexts: what the unit knows about requesters.
+  kContextAll,
+  kContextDomain,  // contexts that name `domain`
+  kContextDevice,  // contexts of `requester` under `requester_mask`
+  // Not the guest's words: the embedder's host map changed. Guest flushes never touch this cache.
+  kHostRange,      // everything whose answer lies in `host_range`
+  // Everything in flight for one function (reset, bus-master off, detach).
+  kRequester,
+};
+inline constexpr unsigned kScopeCount = 9;
+
+[[nodiscard]] std::string_view to_string(Scope scope);
+
+struct Invalidation {
+  Scope scope = Scope::kAll;
+  DomainId domain{};
+  std::optional<Pasid> pasid{};
+  Requester requester{};
+  // Bits of `requester.bdf` that need not match (VT-d function mask).
+  std::uint16_t requester_mask = 0;
+  AddressRange<Iova> range = whole_space<Iova>();
+  AddressRange<Gpa> host_range = whole_space<Gpa>();
+  // The guest says that only leaf entries changed: walk caches of non-leaf entries may stay (VT-d IH).
+  bool leaf_only = false;
+
+  [[nodiscard]] constexpr bool is_context_scope() const {
+    return scope == Scope::kContextAll || scope == Scope::kContextDomain ||
+           scope == Scope::kContextDevice;
+  }
+  [[nodiscard]] constexpr bool matches(Requester r) const {
+    return r.segment == requester.segment && ((r.bdf ^ requester.bdf) & ~requester_mask) == 0;
+  }
+};
+
+// What an invalidation did.
+struct Removed {
+  std::uint64_t entries = 0;
+  bool widened = false;  // a range that was flushed as its whole domain
+};
+
+}  // namespace weir::iotlb

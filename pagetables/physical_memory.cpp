@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pagetables/physical_memory.h"
+
+#include <algorithm>
+
+namespace weir::pagetables {
+namespace {
+
+FaultReason reason_of(MemoryFailure failure) {
+  switch (failure) {
+    case MemoryFailure::kAbsent:
+    case MemoryFailure::kMisaligned:
+      return FaultReason::kHostMapAbsent;
+    case MemoryFailure::kNotAllowed:
+    case MemoryFailure::kRefused:
+      return FaultReason::kHostMapPermission;
+  }
+  return FaultReason::kHostMapAbsent;
+}
+
+}  // namespace
+
+PhysicalMemory::PhysicalMemory(std::shared_ptr<const GuestMemory> memory,
+                               std::shared_ptr<const HostMap> host_map, DirtySink* dirty)
+    : memory_(std::move(memory)), host_map_(std::move(host_map)), dirty_(dirty) {
+  if (host_map_ == nullptr)
+    host_map_ = std::make_shared<MemorySlots>(MemorySlots::identity(*memory_));
+  if (const auto* slots = dynamic_cast<const MemorySlots*>(host_map_.get())) join(*slots);
+}
+
+// One entry for each piece of a slot that lies in one region; pieces without memory stay out.
+void PhysicalMemory::join(const MemorySlots& slots) {
+  for (const MemorySlot& slot : slots.slots()) {
+    const Hpa slot_last = slot.to + (slot.size - 1);
+    for (const MemoryRegion& region : memory_->regions()) {
+      const Hpa first = std::max(slot.to, region.first);
+      const Hpa last = std::min(slot_last, region.first + (region.size - 1));
+      if (first > last) continue;
+      joined_.push_back({.first = slot.first + (first - slot.to),
+                         .last = slot.first + (last - slot.to),
+                         .hpa = first,
+                         .region = &region,
+                         .offset = first - region.first,
+                         .permissions = slot.permissions & region.permissions});
+    }
+  }
+}
+
+Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at) const {
+  const auto mapping = host_map_->lookup(at);
+  if (!mapping) return Failure{mapping.error().reason};
+  const MemoryRegion* region = memory_->find(mapping->hpa);
+  if (region == nullptr) return Failure{FaultReason::kHostMapAbsent};
+  const std::uint64_t offset = mapping->hpa - region->first;
+  const std::uint64_t left_in_window = mapping->window.last - at;
+  const std::uint64_t left_in_region = region->size - 1 - offset;
+  return Landing{.hpa = mapping->hpa,
+                 .contiguous = std::min(left_in_window, left_in_region) + 1,
+                 .region = region,
+                 .offset = offset,
+                 .permissions = mapping->permissions & region->permissions,
+                 .references = mapping->references};
+}
+
+Result<std::uint64_t, FaultReason> PhysicalMemory::load64(Gpa at) const {
+  const auto landing = resolve(at);
+  if (!landing) return Failure{landing.error()};
+  if (!landing->permissions.can_read()) return Failure{FaultReason::kHostMapPermission};
+  if (landing->contiguous < sizeof(std::uint64_t)) return Failure{FaultReason::kHostMapAbsent};
+  const auto word = load_region64(*landing->region, landing->offset);
+  if (!word) return Failure{reason_of(word.error())};
+  return *word;
+}
+
+Result<Done, FaultReason> PhysicalMemory::store64(Gpa at, std::uint64_t value) const {
+  if (at.value() % sizeof value != 0) return Failure{FaultReason::kHostMapAbsent};
+  return write(at, std::as_bytes(std::span(&value, 1)));
+}
+
+Result<bool, FaultReason> PhysicalMemory::compare_exchange64(Gpa at, std::uint64_t& expected,
+                                                             std::uint64_t desired) const {
+  const auto landing = resolve(at);
+  if (!landing) return Failure{landing.error()};
+  if (!landing->permissions.can_write()) return Failure{FaultReason::kHostMapPermission};
+  if (landing->contiguous < sizeof(std::uint64_t)) return Failure{FaultReason::kHostMapAbsent};
+  const auto exchanged =
+      compare_exchange_region64(*landing->region, landing->offset, expected, desired);
+  if (!exchanged) return Failure{reason_of(exchanged.error())};
+  if (*exchanged) report_dirty(at, sizeof desired);
+  return *exchanged;
+}
+
+Result<Done, FaultReason> PhysicalMemory::read(Gpa at, std::span<std::byte> to) const {
+  for (std::size_t done = 0; done < to.size();) {
+    const auto landing = at + done < at ? Result<Landing, FaultReason>(
+                                              Failure{FaultReason::kAddressWraps})
+                                        : resolve(at + done);
+    if (!landing) return Failure{landing.error()};
+    if (!landing->permissions.can_read()) return Failure{FaultReason::kHostMapPermission};
+    const std::size_t count = std::min<std::uint64_t>(landing->contiguous, to.size() - done);
+    const auto copied = read_region(*landing->region, landing->offset, to.subspan(done, count));
+    if (!copied) return Failure{reason_of(copied.error())};
+    done += count;
+  }
+  return Done{};
+}
+
+Result<Done, FaultReason> PhysicalMemory::write(Gpa at, std::span<const std::byte> from) const {
+  for (std::size_t done = 0; done < from.size();) {
+    const auto landing = at + done < at ? Result<Landing, FaultReason>(
+                                              Failure{FaultReason::kAddressWraps})
+                                        : resolve(at + done);
+    if (!landing) return Failure{landing.error()};
+    if (!landing->permissions.can_write()) return Failure{FaultReason::kHostMapPermission};
+    const std::size_t count = std::min<std::uint64_t>(landing->contiguous, from.size() - done);
+    const auto copied = write_region(*landing->region, landing->offset, from.subspan(done, count));
+    if (!copied) return Failure{reason_of(copied.error())};
+    report_dirty(at + done, count);
+    done += count;
+  }
+  return Done{};
+}
+
+}  // namespace weir::pagetables
