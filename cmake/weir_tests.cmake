@@ -9,8 +9,25 @@ include(GoogleTest)
 # All stress executables: what the tsan preset has to build.
 add_custom_target(weir_stress)
 
+# Sets `out` to a test's limits, label and environment; `timeout` is in seconds of an ordinary run on a release build.
+function(weir_test_properties out timeout label)
+  if(WEIR_SANITIZE)
+    math(EXPR timeout "${timeout} * 3")
+  endif()
+  set(properties LABELS ${label})
+  if(WEIR_LONG)
+    math(EXPR timeout "${timeout} * 10")
+    list(APPEND properties ENVIRONMENT WEIR_LONG=1)
+  endif()
+  if(label STREQUAL "concurrency")
+    # They start threads of their own and mean less when other tests take the processors away.
+    list(APPEND properties PROCESSORS 2)
+  endif()
+  set(${out} ${properties} TIMEOUT ${timeout} PARENT_SCOPE)
+endfunction()
+
 function(weir_test_executable target)
-  cmake_parse_arguments(TEST "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "" "TIMEOUT;LABEL;PREFIX" "SOURCES;LINK" ${ARGN})
   find_package(GTest REQUIRED)
   add_executable(${target} ${TEST_SOURCES})
   weir_compile(${target})
@@ -19,11 +36,13 @@ function(weir_test_executable target)
   target_link_libraries(${target} PRIVATE ${TEST_LINK} GTest::gmock GTest::gtest_main)
   # PRE_TEST: tests are listed when ctest runs, not as a step of the build, so a crash while
   # listing is a failing test instead of a broken build.
+  weir_test_properties(properties ${TEST_TIMEOUT} ${TEST_LABEL})
   gtest_discover_tests(
     ${target}
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${TEST_TIMEOUT} LABELS "${TEST_LABELS}")
+    TEST_PREFIX "${TEST_PREFIX}."
+    PROPERTIES ${properties})
 endfunction()
 
 # weir_room_tests(<room> LINK <targets>...)
@@ -44,15 +63,20 @@ function(weir_room_tests room)
       weir_tests_${room}
       SOURCES ${tests} ${helpers}
       LINK ${ROOM_LINK}
-      LABELS ${room}
+      PREFIX ${room}
+      LABEL ${room}
       TIMEOUT 120)
+    # Test bodies are read once by the processor and take a third less time to compile this way; the
+    # rooms they link keep their full optimisation, and so do stress tests.
+    target_compile_options(weir_tests_${room} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()
   if(stress)
     weir_test_executable(
       weir_stress_${room}
       SOURCES ${stress} ${helpers}
       LINK ${ROOM_LINK}
-      LABELS concurrency ${room}
+      PREFIX ${room}
+      LABEL concurrency
       TIMEOUT 300)
     add_dependencies(weir_stress weir_stress_${room})
   endif()
@@ -67,6 +91,7 @@ function(weir_examples)
     weir_compile(weir_example_${name})
     target_link_libraries(weir_example_${name} PRIVATE weir_vtd)
     add_test(NAME example.${name} COMMAND weir_example_${name})
-    set_tests_properties(example.${name} PROPERTIES LABELS example TIMEOUT 60)
+    weir_test_properties(properties 60 example)
+    set_tests_properties(example.${name} PROPERTIES ${properties})
   endforeach()
 endfunction()
