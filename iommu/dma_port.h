@@ -28,13 +28,14 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "iommu/stats.h"
+#include "iotlb/bursts.h"
+#include "iotlb/context.h"
 
 namespace weir {
 
 namespace core {
 class Port;
-class BurstState;
-}  // namespace core
+}
 
 // What a device may say of a request besides address, size and direction.
 struct DmaAttributes {
@@ -50,7 +51,9 @@ struct Translation {
   Gpa gpa{};
   Hpa hpa{};
   std::uint64_t length = 0;      // bytes from the first on that lie in one piece, at most what was asked
-  std::byte* host = nullptr;     // null: a callback target, or an interrupt
+  std::byte* host = nullptr;     // the bytes themselves; null: a callback target, or an interrupt
+  MemoryTarget* target = nullptr;    // where a callback stands for memory
+  std::uint64_t target_offset = 0;
   Permissions permissions{};     // of the whole piece, for this requester
   std::uint8_t page_lg2 = 0;     // size of the page behind it; 0: none (bypass, interrupt)
 };
@@ -98,13 +101,21 @@ class DmaPort {
     [[nodiscard]] Result<Translation, Fault> translate(Iova iova, std::uint64_t size, Access access,
                                                        const DmaAttributes& attributes = {});
 
+    // What the pipeline keeps between the requests of one burst.
+    struct State {
+      core::Port& port;
+      iotlb::BurstRegistry::Slot& slot;
+      iotlb::Context context{};
+      std::uint64_t context_changes = 0;  // under which `context` was obtained; 0: none yet
+      std::uint32_t context_pasid = iotlb::Context::kNoPasid;
+    };
+
    private:
     friend class DmaPort;
-    core::Port& port_;
-    alignas(8) std::byte state_[128];  // core::BurstState, kept on the caller's stack
+    State state_;
   };
 
-  explicit DmaPort(std::unique_ptr<core::Port> port);
+  explicit DmaPort(std::unique_ptr<core::Port> port);  // by Iommu::attach
   ~DmaPort();  // REQUIRES: no burst or pin of this port is alive
   DmaPort(const DmaPort&) = delete;
   DmaPort& operator=(const DmaPort&) = delete;
