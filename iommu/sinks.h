@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the embedder hears from weir. Sinks are called from whichever thread caused the event, with no
-// weir lock held, and may call back into weir. They must outlive the Iommu. A null sink means that
-// nobody listens.
+// What the embedder hears from weir. Sinks are called from whichever thread caused the event, with
+// no weir lock held, and may call back into weir. They must outlive the Iommu. A null sink means
+// that nobody listens.
 #pragma once
 
 #include <cstdint>

@@ -72,15 +72,15 @@ BurstRegistry::Slot& BurstRegistry::find_slot() {
 
   Slot* mine = nullptr;
   // Acquire: the list is only ever pushed to; a node is complete before it is in it.
-  for (Slot* slot = slots_->head.load(std::memory_order_acquire); slot != nullptr && mine == nullptr;
-       slot = slot->next_)
+  for (Slot* slot = slots_->head.load(std::memory_order_acquire);
+       slot != nullptr && mine == nullptr; slot = slot->next_)
     // Acquire: pairs with the release of the thread that gave it back.
     if (!slot->taken_.exchange(true, std::memory_order_acquire)) mine = slot;
   if (mine == nullptr) {
     mine = new Slot;
     mine->next_ = slots_->head.load(std::memory_order_relaxed);
-    // Sequentially consistent: a completion that scans without seeing this slot comes before the slot's
-    // first enter() in that order.
+    // Sequentially consistent: a completion that scans without seeing this slot comes before the
+    // slot's first enter() in that order.
     while (!slots_->head.compare_exchange_weak(mine->next_, mine, std::memory_order_seq_cst,
                                                std::memory_order_relaxed)) {
     }
@@ -90,8 +90,8 @@ BurstRegistry::Slot& BurstRegistry::find_slot() {
 }
 
 bool BurstRegistry::ended_before(std::uint64_t epoch) const {
-  // Sequentially consistent, both: pair with find_slot, enter and leave. As an acquire, what the ended
-  // bursts did happened before what the caller does next.
+  // Sequentially consistent, both: pair with find_slot, enter and leave. As an acquire, what the
+  // ended bursts did happened before what the caller does next.
   for (const Slot* slot = slots_->head.load(std::memory_order_seq_cst); slot != nullptr;
        slot = slot->next_) {
     const std::uint64_t began = slot->epoch_.load(std::memory_order_seq_cst);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Who is in the middle of something. Every thread that uses an Iommu has one slot here; while it is
-// inside a burst the slot shows the epoch in which the burst began. A completion advances the epoch and
-// may be published once no slot shows an older one (L1). Nobody waits for anybody: the question is
-// asked, and asked again by whoever ends a burst.
+// inside a burst the slot shows the epoch in which the burst began. A completion advances the epoch
+// and may be published once no slot shows an older one (L1). Nobody waits for anybody: the question
+// is asked, and asked again by whoever ends a burst.
 //
-// enter and leave: the slot's own thread. Everything else: any thread. Slots are made on a thread's first
-// use, reused after its end, and freed with the registry.
+// enter and leave: the slot's own thread. Everything else: any thread. Slots are made on a thread's
+// first use, reused after its end, and freed with the registry.
 //
-// This guard is symmetric: a burst publishes itself with one sequentially consistent store. The cheaper,
-// asymmetric kinds fit behind the same calls.
+// This guard is symmetric: a burst publishes itself with one sequentially consistent store. The
+// cheaper, asymmetric kinds fit behind the same calls.
 #pragma once
 
 #include <array>
@@ -67,14 +67,14 @@ class BurstRegistry {
   // True if this ended the thread's outermost burst.
   bool leave(Slot& slot) {
     if (--slot.depth_ != 0) return false;
-    // Sequentially consistent: pairs with the waiters' count in FlushTracker; either we see a waiter,
-    // or its scan sees us gone. As a release it also ends every access made inside.
+    // Sequentially consistent: pairs with the waiters' count in FlushTracker; either we see a
+    // waiter, or its scan sees us gone. As a release it also ends every access made inside.
     slot.epoch_.store(kIdle, std::memory_order_seq_cst);
     return true;
   }
 
-  // Begins a new epoch and gives it. What was dropped from the caches before this call cannot be found
-  // by bursts of this epoch or later.
+  // Begins a new epoch and gives it. What was dropped from the caches before this call cannot be
+  // found by bursts of this epoch or later.
   [[nodiscard]] std::uint64_t advance() {
     // Sequentially consistent: pairs with enter().
     return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1;

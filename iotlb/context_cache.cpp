@@ -37,22 +37,21 @@ bool ContextCache::fill(std::uint64_t changes, Requester requester, std::uint32_
                         const Context& context) {
   Map::Table::accessor held;
   const bool made = map_->table.insert(held, key_of(requester, pasid));
-  // Sequentially consistent, holding the element: either this sees that something was dropped, or the
-  // dropper's erase waits for the element and removes it, or its new generation voids it.
+  // Sequentially consistent, holding the element: either this sees that something was dropped, or
+  // the dropper's erase waits for the element and removes it, or its new generation voids it.
   const std::uint64_t generation = generation_.load(std::memory_order_seq_cst);
   if (changes_.load(std::memory_order_seq_cst) != changes) {
     if (made) map_->table.erase(held);
     return false;
   }
   // Relaxed: a count for the books.
-  if (made || held->second.generation != generation)
-    live_.fetch_add(1, std::memory_order_relaxed);
+  if (made || held->second.generation != generation) live_.fetch_add(1, std::memory_order_relaxed);
   held->second = {context, generation};
   return true;
 }
 
-// Sequentially consistent, both: the first number overtakes fills that are under way, the second voids
-// what was looked up between the two.
+// Sequentially consistent, both: the first number overtakes fills that are under way, the second
+// voids what was looked up between the two.
 void ContextCache::begin_change() { changes_.fetch_add(1, std::memory_order_seq_cst); }
 void ContextCache::end_change() { changes_.fetch_add(1, std::memory_order_seq_cst); }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one unit knows about its requesters. Looked up when a port's own copy is out of date, filled by
-// whoever read the guest's structures, dropped by context invalidations. A device-selective one is
-// exact; domain-selective and global ones drop everything, which the architectures allow.
+// What one unit knows about its requesters. Looked up when a port's own copy is out of date, filled
+// by whoever read the guest's structures, dropped by context invalidations. A device-selective one
+// is exact; domain-selective and global ones drop everything, which the architectures allow.
 //
-// Any thread. changes() is the word that every request compares: while it has not moved, a Context that
-// was obtained under it is still good.
+// Any thread. changes() is the word that every request compares: while it has not moved, a Context
+// that was obtained under it is still good.
 #pragma once
 
 #include <atomic>
@@ -34,7 +34,8 @@ class ContextCache {
   [[nodiscard]] std::optional<Context> find(Requester requester, std::uint32_t pasid) const;
   // `changes` is what changes() said before the guest's structures were read. Refuses (false) if
   // anything was dropped since (L2).
-  bool fill(std::uint64_t changes, Requester requester, std::uint32_t pasid, const Context& context);
+  bool fill(std::uint64_t changes, Requester requester, std::uint32_t pasid,
+            const Context& context);
   // For the context scopes; others drop nothing.
   Removed invalidate(const Invalidation& what);
 

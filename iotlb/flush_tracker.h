@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who must still let go before a completion may be published: bursts that began earlier, and pins that
-// an invalidation covers. The caches have been dropped by then; this is the rest of L1. Nothing here
-// blocks: a ticket is settled or it is not, and whoever ends a burst or a pin asks again when somebody
-// waits.
+// Who must still let go before a completion may be published: bursts that began earlier, and pins
+// that an invalidation covers. The caches have been dropped by then; this is the rest of L1.
+// Nothing here blocks: a ticket is settled or it is not, and whoever ends a burst or a pin asks
+// again when somebody waits.
 //
 // All members: any thread. No sink is called from here.
 #pragma once
@@ -47,9 +47,9 @@ class FlushTracker {
  public:
   explicit FlushTracker(BurstRegistry& bursts) : bursts_(bursts) {}
 
-  // Call after the caches have dropped what `what` covers. `unit` is whose translations it speaks of;
-  // empty for the embedder's own changes, which concern all. Gives 0 if nothing had to be waited for,
-  // else a serial to ask settled() about.
+  // Call after the caches have dropped what `what` covers. `unit` is whose translations it speaks
+  // of; empty for the embedder's own changes, which concern all. Gives 0 if nothing had to be
+  // waited for, else a serial to ask settled() about.
   [[nodiscard]] std::uint64_t issue(std::optional<UnitId> unit, const Invalidation& what);
   // Everything of the unit that is in flight.
   [[nodiscard]] std::uint64_t issue_drain(UnitId unit);

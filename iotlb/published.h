@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A small value that many threads read and few write: readers get one value as it was written or
-// nothing (L3), and never wait (L4). A writer that meets another gives up, so this suits caches, where a
-// lost write costs a later lookup.
+// nothing (L3), and never wait (L4). A writer that meets another gives up, so this suits caches,
+// where a lost write costs a later lookup.
 #pragma once
 
 #include <array>
@@ -30,7 +30,7 @@ class Published {
     // Relaxed: ordered after the words because those are acquire.
     if (sequence_.load(std::memory_order_relaxed) != before) return std::nullopt;
     T value;
-    std::memcpy(&value, words.data(), sizeof value);
+    std::memcpy(static_cast<void*>(&value), words.data(), sizeof value);
     return value;
   }
 
@@ -39,9 +39,8 @@ class Published {
     std::memcpy(words.data(), &value, sizeof value);
     std::uint64_t seen = sequence_.load(std::memory_order_relaxed);
     // Acquire: one writer at a time sees the words as the last one left them.
-    if (seen % 2 != 0 ||
-        !sequence_.compare_exchange_strong(seen, seen + 1, std::memory_order_acquire,
-                                           std::memory_order_relaxed))
+    if (seen % 2 != 0 || !sequence_.compare_exchange_strong(
+                             seen, seen + 1, std::memory_order_acquire, std::memory_order_relaxed))
       return;
     // Release, each: makes the odd sequence visible to a reader that sees the new word.
     for (std::size_t i = 0; i < kWords; ++i) words_[i].store(words[i], std::memory_order_release);
