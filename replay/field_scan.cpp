@@ -94,9 +94,9 @@ FieldScan& FieldScan::check(bool good, std::string_view expectation) {
 
 std::string FieldScan::cause() const {
   std::string out = "column " + std::to_string(at_ + 1) + ": expected ";
-  out += expected_is_text_ ? quoted(expected_) : std::string(expected_);
-  out +=
-      at_ < line_.size() ? ", found " + quoted(line_.substr(at_)) : ", found the end of the line";
+  out += expected_is_text_ ? in_quotes(expected_) : std::string(expected_);
+  out += at_ < line_.size() ? ", found " + in_quotes(line_.substr(at_))
+                            : ", found the end of the line";
   return out;
 }
 

@@ -45,9 +45,9 @@ std::string not_this_kind(TraceKind kind, std::string_view line) {
   const auto other = kind_of_line(line);
   if (other && *other != kind) {
     return "a line of " + std::string(name_of(*other)) + " inside " + std::string(name_of(kind)) +
-           ": " + quoted(line);
+           ": " + in_quotes(line);
   }
-  return "not a line of " + std::string(name_of(kind)) + ": " + quoted(line);
+  return "not a line of " + std::string(name_of(kind)) + ": " + in_quotes(line);
 }
 
 Result<TraceKind, TraceError> sniff(const std::string& path) {
@@ -67,7 +67,8 @@ Result<TraceKind, TraceError> sniff(const std::string& path) {
       return *kind;
     }
     if (!says_nothing(**line)) {
-      return lines->failure_here("neither a QEMU trace log nor a Linux ftrace: " + quoted(**line));
+      return lines->failure_here("neither a QEMU trace log nor a Linux ftrace: " +
+                                 in_quotes(**line));
     }
   }
   return lines->failure_here("no line of a trace so far: neither a QEMU log nor a Linux ftrace");

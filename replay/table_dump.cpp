@@ -175,7 +175,7 @@ Result<std::vector<WalkLeaf>, TraceError> read_walk(const std::string& path) {
     }
     if (lines->line_number() == 1) {
       if (**line != kWalkHeader) {
-        return lines->failure_here("not a list of leaves: its header line is " + quoted(**line));
+        return lines->failure_here("not a list of leaves: its header line is " + in_quotes(**line));
       }
       continue;
     }

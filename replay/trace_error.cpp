@@ -35,7 +35,7 @@ std::string TraceError::to_string() const {
   return out;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   append_escaped(out, text.substr(0, kQuotedLimit));
   if (text.size() > kQuotedLimit) {

@@ -25,7 +25,7 @@ struct TraceError {
 
 // `text` between double quotes, control and non-ASCII bytes as \xNN, cut after 60 bytes with an
 // ellipsis: what a hostile file may put into a message.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 
 [[nodiscard]] inline Failure<TraceError> failure(std::string_view file, std::uint64_t line,
                                                  std::string cause) {
