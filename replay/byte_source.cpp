@@ -30,9 +30,7 @@ std::string xz_cause(lzma_ret code) {
     case LZMA_BUF_ERROR:
       return "xz data is cut off: the file is truncated";
     case LZMA_DATA_ERROR:
-      return "xz data is corrupt";
-    case LZMA_FORMAT_ERROR:
-      return "xz data is followed by something that is not xz";
+      return "xz data is corrupt, or followed by something that is not xz";
     case LZMA_OPTIONS_ERROR:
     case LZMA_UNSUPPORTED_CHECK:
       return "xz data uses options that this liblzma does not support";

@@ -109,6 +109,8 @@ FromDump<std::vector<TablePage>> read_pages(ByteSource& source) {
   return pages;
 }
 
+// Enough for 4 GiB of 4 KiB pages; a small xz file can unpack to far more rows than memory holds.
+constexpr std::size_t kMaxLeaves = std::size_t{1} << 20;
 constexpr std::string_view kWalkHeader =
     "#bdf\tdid\tkind\tiova\tsize\tgpa\tlevel\tpte\tqemu_last_gpa\tcheck";
 
@@ -178,6 +180,9 @@ Result<std::vector<WalkLeaf>, TraceError> read_walk(const std::string& path) {
         return lines->failure_here("not a list of leaves: its header line is " + in_quotes(**line));
       }
       continue;
+    }
+    if (leaves.size() == kMaxLeaves) {
+      return lines->failure_here("more than " + std::to_string(kMaxLeaves) + " leaves");
     }
     FieldScan scan(**line, 0);
     leaves.push_back(parse_leaf(scan));

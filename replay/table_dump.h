@@ -2,7 +2,7 @@
 //
 // The page tables of a capture as they lay in the guest's memory (tables.bin), and every leaf an
 // independent walker found in them (walk.tsv); either may be xz. For one thread per call. Read into
-// memory as a whole, at most 256 MiB of pages; nothing in a page is interpreted.
+// memory as a whole, at most 256 MiB of pages or 2^20 leaves; nothing in a page is interpreted.
 //
 // tables.bin: ASCII "IOPTDMP1", u64 count, then count x { u64 address, 4096 bytes }, little-endian.
 // walk.tsv: a header line, then bdf, did, kind, iova, size, gpa, level, pte, qemu_last_gpa, check,

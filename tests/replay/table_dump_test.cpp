@@ -105,6 +105,12 @@ TEST(WalkList, BadRows) {
     EXPECT_EQ(leaves.error().line, 2u);
     EXPECT_NE(leaves.error().cause.find(cause), std::string::npos) << leaves.error().to_string();
   }
+  std::string many(kHeader);
+  for (std::size_t i = 0; i <= std::size_t{1} << 20; ++i) {
+    many += start + "0x1000\t0x0\t1\t0x3\t-\t-\n";
+  }
+  const ScratchFile bomb(xz(many));
+  EXPECT_EQ(read_walk(bomb.path()).error().cause, "more than 1048576 leaves");
   const ScratchFile other("bdf,did\n");
   EXPECT_NE(read_walk(other.path()).error().cause.find("not a list of leaves"), std::string::npos);
   const ScratchFile empty("");
