@@ -18,37 +18,40 @@ Result<FtraceReader, TraceError> FtraceReader::open(std::string path) {
 
 Result<std::optional<FtraceEvent>, TraceError> FtraceReader::next() {
   for (;;) {
-    const auto line = lines_.next();
-    if (!line) {
-      return Failure{line.error()};
+    const auto got = lines_.next();
+    if (!got) {
+      return Failure{got.error()};
     }
-    if (!*line) {
+    const std::optional<std::string_view> line = *got;
+    if (!line) {
       return std::optional<FtraceEvent>();
     }
     ++counts_.lines;
-    if ((*line)->starts_with('#')) {
+    if (line->starts_with('#')) {
       ++counts_.headers;
       continue;
     }
-    const auto head = parse_ftrace_head(**line);
+    const auto head = parse_ftrace_head(*line);
     if (!head) {
-      const auto lost = parse_lost_events(**line);
+      const auto lost = parse_lost_events(*line);
       if (!lost) {
-        return lines_.failure_here(not_this_kind(TraceKind::kFtrace, **line));
+        return lines_.failure_here(not_this_kind(TraceKind::kFtrace, *line));
       }
       ++counts_.events;
       return std::optional(FtraceEvent{lines_.line_number(), 0, lost->cpu, *lost});
     }
-    auto body = parse_ftrace_text(*head, **line);
+    auto body = parse_ftrace_text(*head, *line);
     if (!body) {
       return lines_.failure_here(std::move(body.error()));
     }
-    if (*body) {
-      ++counts_.events;
-      return std::optional(
-          FtraceEvent{lines_.line_number(), head->time_us, head->cpu, std::move(**body)});
+    std::optional<FtraceEventBody> what = std::move(*body);
+    if (!what) {
+      ++counts_.skipped;
+      continue;
     }
-    ++counts_.skipped;
+    ++counts_.events;
+    return std::optional(
+        FtraceEvent{lines_.line_number(), head->time_us, head->cpu, std::move(*what)});
   }
 }
 

@@ -201,7 +201,7 @@ Body dma_map_sg(FieldScan& s) {
     }
   });
   s.check(sizes == out.segments.size(), "as many sizes as addresses before this");
-  list(s.lit(" phys_addrs="), [&](std::uint64_t v) { out.pages.push_back(Gpa(v)); });
+  list(s.lit(" phys_addrs="), [&](std::uint64_t v) { out.pages.emplace_back(v); });
   s.lit(" attrs=");
   return out;
 }
@@ -209,7 +209,7 @@ Body dma_map_sg(FieldScan& s) {
 Body dma_unmap_sg(FieldScan& s) {
   DmaUnmapSg out;
   direction(device(s, out.requester), out.direction);
-  list(s.lit(" phys_addrs="), [&](std::uint64_t v) { out.pages.push_back(Gpa(v)); });
+  list(s.lit(" phys_addrs="), [&](std::uint64_t v) { out.pages.emplace_back(v); });
   s.lit(" attrs=");
   return out;
 }

@@ -47,33 +47,34 @@ Result<QemuLogReader, TraceError> QemuLogReader::open(std::string path) {
 
 QemuLogReader::Next QemuLogReader::next() {
   for (;;) {
-    const auto line = lines_.next();
-    if (!line) {
-      return Failure{line.error()};
+    const auto got = lines_.next();
+    if (!got) {
+      return Failure{got.error()};
     }
-    if (!*line) {
+    const std::optional<std::string_view> line = *got;
+    if (!line) {
       if (open_access_) {
-        return half_an_access();
+        return half_an_access(*open_access_);
       }
       return std::optional<QemuEvent>();
     }
     ++counts_.lines;
-    const auto head = parse_qemu_head(**line);
+    const auto head = parse_qemu_head(*line);
     if (!head) {
-      if (!is_qemu_message(**line)) {
-        return not_a_trace_line(**line);
+      if (!is_qemu_message(*line)) {
+        return not_a_trace_line(*line);
       }
       ++counts_.messages;
       continue;
     }
-    const auto taken = parse_qemu_text(*head, **line);
+    const auto taken = parse_qemu_text(*head, *line);
     if (!taken) {
       return lines_.failure_here(taken.error());
     }
     if (std::holds_alternative<SkippedLine>(*taken)) {
       // A guest's task may be called "my_task": then its ftrace line begins like an event.
-      if (parse_ftrace_head(**line)) {
-        return not_a_trace_line(**line);
+      if (parse_ftrace_head(*line)) {
+        return not_a_trace_line(*line);
       }
       ++counts_.skipped;
       continue;
@@ -96,9 +97,11 @@ QemuLogReader::Next QemuLogReader::take(const QemuLine& taken, std::uint64_t tim
           [](SkippedLine) -> Next { return std::optional<QemuEvent>(); },
           [&](const QemuEventBody& what) -> Next {
             // QEMU makes room between the two halves: the reset is what the fill finds.
-            const bool allowed = !open_access_ || std::holds_alternative<IotlbReset>(what) ||
-                                 open_access_->half.outcome == AccessOutcome::kPassThrough;
-            return allowed ? give(what) : half_an_access();
+            if (open_access_ && !std::holds_alternative<IotlbReset>(what) &&
+                open_access_->half.outcome != AccessOutcome::kPassThrough) {
+              return half_an_access(*open_access_);
+            }
+            return give(what);
           },
           [&](const AccessHalf& half) -> Next { return open_access(half, time_us); },
           [&](const PassThroughHalf& half) -> Next {
@@ -120,7 +123,7 @@ QemuLogReader::Next QemuLogReader::take(const QemuLine& taken, std::uint64_t tim
 
 QemuLogReader::Next QemuLogReader::open_access(const AccessHalf& half, std::uint64_t time_us) {
   if (open_access_) {
-    return half_an_access();
+    return half_an_access(*open_access_);
   }
   open_access_ = OpenAccess{half, lines_.line_number(), time_us};
   return std::optional<QemuEvent>();
@@ -164,8 +167,8 @@ Failure<TraceError> QemuLogReader::not_a_trace_line(std::string_view line) const
   return lines_.failure_here(not_this_kind(TraceKind::kQemuLog, line));
 }
 
-Failure<TraceError> QemuLogReader::half_an_access() const {
-  return failure(lines_.file(), open_access_->line,
+Failure<TraceError> QemuLogReader::half_an_access(const OpenAccess& opened) const {
+  return failure(lines_.file(), opened.line,
                  "access without its vtd_dmar_translate line: the log is cut off or was filtered");
 }
 

@@ -57,7 +57,7 @@ class QemuLogReader {
   [[nodiscard]] Next open_access(const AccessHalf& half, std::uint64_t time_us);
   [[nodiscard]] Next close_access(const TranslatedHalf& translated, std::uint64_t time_us);
   [[nodiscard]] Failure<TraceError> not_a_trace_line(std::string_view line) const;
-  [[nodiscard]] Failure<TraceError> half_an_access() const;
+  [[nodiscard]] Failure<TraceError> half_an_access(const OpenAccess& opened) const;
 
   LineReader lines_;
   QemuLogCounts counts_;

@@ -56,19 +56,20 @@ Result<TraceKind, TraceError> sniff(const std::string& path) {
     return Failure{std::move(lines.error())};
   }
   for (unsigned i = 0; i < kLinesToRead; ++i) {
-    const auto line = lines->next();
-    if (!line) {
-      return Failure{line.error()};
+    const auto got = lines->next();
+    if (!got) {
+      return Failure{got.error()};
     }
-    if (!*line) {
+    const std::optional<std::string_view> line = *got;
+    if (!line) {
       return failure(path, 0, i == 0 ? "file is empty" : "no line of a trace in it");
     }
-    if (const auto kind = kind_of_line(**line)) {
+    if (const auto kind = kind_of_line(*line)) {
       return *kind;
     }
-    if (!says_nothing(**line)) {
+    if (!says_nothing(*line)) {
       return lines->failure_here("neither a QEMU trace log nor a Linux ftrace: " +
-                                 in_quotes(**line));
+                                 in_quotes(*line));
     }
   }
   return lines->failure_here("no line of a trace so far: neither a QEMU log nor a Linux ftrace");

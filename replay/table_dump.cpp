@@ -168,23 +168,24 @@ Result<std::vector<WalkLeaf>, TraceError> read_walk(const std::string& path) {
   }
   std::vector<WalkLeaf> leaves;
   for (;;) {
-    const auto line = lines->next();
-    if (!line) {
-      return Failure{line.error()};
+    const auto got = lines->next();
+    if (!got) {
+      return Failure{got.error()};
     }
-    if (!*line) {
+    const std::optional<std::string_view> line = *got;
+    if (!line) {
       break;
     }
     if (lines->line_number() == 1) {
-      if (**line != kWalkHeader) {
-        return lines->failure_here("not a list of leaves: its header line is " + in_quotes(**line));
+      if (*line != kWalkHeader) {
+        return lines->failure_here("not a list of leaves: its header line is " + in_quotes(*line));
       }
       continue;
     }
     if (leaves.size() == kMaxLeaves) {
       return lines->failure_here("more than " + std::to_string(kMaxLeaves) + " leaves");
     }
-    FieldScan scan(**line, 0);
+    FieldScan scan(*line, 0);
     leaves.push_back(parse_leaf(scan));
     if (!scan.ok()) {
       return lines->failure_here(scan.cause());
