@@ -57,7 +57,7 @@ std::optional<TraceError> look_at_header(const std::string& path) {
   const auto file = VectorFile::open(path);
   if (!file) return file.error();
   if (mode_is_built(file->mode())) return std::nullopt;
-  return file->failure_here("mode " + replay::quoted(file->mode()) + " is not built").error;
+  return file->failure_here("mode " + replay::in_quotes(file->mode()) + " is not built").error;
 }
 
 }  // namespace
