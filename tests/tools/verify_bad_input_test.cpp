@@ -142,7 +142,7 @@ TEST_P(BadVectorFile, IsOneLineAndStatusTwo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, BadVectorFile, testing::ValuesIn(bad_files()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& bad) { return bad.param.name; });
 
 TEST(BadVectors, WhatTheyAreMadeFromIsGood) {
   const TemporaryFile file(kHeader + "\n" + a_case(R"({"op":"te","on":1})") + "\n");
