@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/bits.h"
 #include "base/clock.h"
 #include "iommu/iommu.h"
 #include "tools/verify/dma_probe.h"
@@ -33,12 +34,15 @@ std::string permitted_in_words(const Dma& dma) {
   return words;
 }
 
-// What is wrong with the one record of a fault of this access; empty: nothing.
-std::string check_record(const FaultRecord& record, Requester requester, Iova iova, Access access) {
+// What is wrong with the one record of a fault of this access; empty: nothing. The vectors were
+// made with a unit that records addresses whole; the manual has FI's bits from MGAW on as zero.
+std::string check_record(const FaultRecord& record, Requester requester, Iova iova, Access access,
+                         unsigned address_bits) {
   const auto expected =
       access == Access::kRead ? FaultRecord::Type::kRead : FaultRecord::Type::kWrite;
   if (record.source != requester.bdf) return "the record has another SID";
-  if (record.info != iova.page_base(kPageLg2).value()) return "the record has another FI";
+  const std::uint64_t page = iova.page_base(kPageLg2).value() & bit_mask(address_bits - 1, 0);
+  if (record.info != page) return "the record has another FI";
   if (record.type != expected) return "the record has another type";
   return record.has_pasid ? "the record has PP set" : "";
 }
@@ -179,8 +183,8 @@ Verdict VtdLegacyMachine::carry_out(const FaultBurst& burst) {
     return verdict;
   }
   verdict.got = in_words(Blocked{.recorded = true, .code = faults.records[0].reason});
-  std::string wrong =
-      check_record(faults.records[0], burst.first, Iova(burst.first_page), Access::kWrite);
+  std::string wrong = check_record(faults.records[0], burst.first, Iova(burst.first_page),
+                                   Access::kWrite, case_.config.address_bits);
   if (faults.records[0].reason != burst.first_code) wrong = "the record has another reason";
   if (std::ranges::find(burst.overflow, faults.overflow ? 1U : 0U) == burst.overflow.end()) {
     wrong = std::string("FSTS.PFO reads ") + (faults.overflow ? "1" : "0");
@@ -215,7 +219,9 @@ std::optional<DmaResult> VtdLegacyMachine::conclude(const Dma& dma, const Sighti
     return std::nullopt;
   }
   const FaultRecord& record = faults.records[0];
-  if (const auto wrong = check_record(record, dma.requester, dma.iova, dma.access); !wrong.empty())
+  if (const auto wrong =
+          check_record(record, dma.requester, dma.iova, dma.access, case_.config.address_bits);
+      !wrong.empty())
     oddity = wrong;
   return Blocked{.recorded = true, .code = record.reason};
 }
