@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The four address spaces a DMA request crosses, one type each. None converts into another: the only
-// bridge is a walk or a map (direction: Iova -> [Ipa ->] Gpa -> Hpa). A value is a byte address;
-// arithmetic is modulo 2^64 and says so by taking and giving plain std::uint64_t distances.
+// The four address spaces a DMA request crosses, one type each. None converts into another: the
+// only bridge is a walk or a map (direction: Iova -> [Ipa ->] Gpa -> Hpa). A value is a byte
+// address; arithmetic is modulo 2^64 and says so by taking and giving plain std::uint64_t
+// distances.
 //
 // Pure values; any thread.
 #pragma once

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Field declarations that read like the manual: high bit, low bit, mnemonic, name in words and section,
-// once, in the place that a reader would look. A layout then knows which bits are reserved (what no
-// field claims) and refuses, at compile time, fields that overlap.
+// Field declarations that read like the manual: high bit, low bit, mnemonic, name in words and
+// section, once, in the place that a reader would look. A layout then knows which bits are reserved
+// (what no field claims) and refuses, at compile time, fields that overlap.
 //
 //   inline constexpr Field<63, 12> kRootContextTable{"CTP", "context-table pointer", "9.1"};
 //   inline constexpr Field<0, 0>   kRootPresent{"P", "present", "9.1"};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Time as the embedder tells it. weir owns no clock and no thread: whatever must time out (a pin held
-// too long, a silent device TLB) is looked at in Iommu::poll() against this clock. Simulated time is
-// as good as real time.
+// Time as the embedder tells it. weir owns no clock and no thread: whatever must time out (a pin
+// held too long, a silent device TLB) is looked at in Iommu::poll() against this clock. Simulated
+// time is as good as real time.
 //
 // now() may be called from any thread and must never go back.
 #pragma once

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Why a request did not reach memory, as a value that carries the whole request. The reason is in
-// neutral words; the front end that found it adds its own code (a VT-d fault reason, an AMD event) and
-// says whether it was recorded where the guest's driver looks.
+// neutral words; the front end that found it adds its own code (a VT-d fault reason, an AMD event)
+// and says whether it was recorded where the guest's driver looks.
 //
 // A pure value; any thread.
 #pragma once
@@ -44,6 +44,7 @@ enum class FaultReason : std::uint8_t {
   kNotPinnable,  // the target is a callback: read or write it instead
   kBusMasterOff,
   kDetached,
+  kMisaligned,  // an atomic
   kAddressWraps,
 };
 
@@ -58,10 +59,11 @@ struct Fault {
   Request request;  // the piece that faulted: its iova is the first byte that did not land
   FaultReason reason = FaultReason::kHostMapAbsent;
   Stage stage = Stage::kNone;
-  std::uint8_t level = 0;       // of the entry the walk stopped at; 1 is the last level, 0: no walk
-  std::uint64_t entry_at = 0;   // address of that entry, in the space its table pointer is written in
-  std::uint16_t code = 0;       // the front end's own number; 0: it has none for this
-  bool recorded = false;        // the guest can read of it; false: silenced by the guest, or no code
+  std::uint8_t level = 0;  // of the entry the walk stopped at; 1 is the last level, 0: no walk
+  std::uint64_t entry_at =
+      0;                   // address of that entry, in the space its table pointer is written in
+  std::uint16_t code = 0;  // the front end's own number; 0: it has none for this
+  bool recorded = false;   // the guest can read of it; false: silenced by the guest, or no code
   std::uint32_t references = 0;  // table entries read before it was found
   std::uint64_t completed = 0;   // bytes of the transfer that landed before this piece
 };

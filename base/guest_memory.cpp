@@ -14,9 +14,10 @@ static_assert(sizeof(void*) == 8, "weir runs on 64-bit hosts");
 
 constexpr std::uint64_t kWord = sizeof(std::uint64_t);
 
-// One naturally aligned unit. Relaxed loads: the guest and other devices may touch the same bytes, and
-// DMA promises no order between them, only that an aligned word is not torn. Release stores: a status
-// word written after other data (a completion) must not overtake it; the guest's acquire pairs.
+// One naturally aligned unit. Relaxed loads: the guest and other devices may touch the same bytes,
+// and DMA promises no order between them, only that an aligned word is not torn. Release stores: a
+// status word written after other data (a completion) must not overtake it; the guest's acquire
+// pairs.
 template <typename Unit>
 void load_unit(const std::byte* host, std::byte* to) {
   auto* cell = reinterpret_cast<Unit*>(const_cast<std::byte*>(host));  // atomic_ref needs non-const
@@ -189,19 +190,17 @@ Result<bool, MemoryFailure> compare_exchange_region64(const MemoryRegion& region
 }
 
 Result<Done, MemoryFailure> GuestMemory::read(Hpa at, std::span<std::byte> to) const {
-  return for_each_piece(*this, at, to.size(),
-                        [&](const MemoryRegion& region, std::uint64_t offset, std::uint64_t done,
-                            std::uint64_t count) {
-                          return read_region(region, offset, to.subspan(done, count));
-                        });
+  return for_each_piece(
+      *this, at, to.size(),
+      [&](const MemoryRegion& region, std::uint64_t offset, std::uint64_t done,
+          std::uint64_t count) { return read_region(region, offset, to.subspan(done, count)); });
 }
 
 Result<Done, MemoryFailure> GuestMemory::write(Hpa at, std::span<const std::byte> from) const {
-  return for_each_piece(*this, at, from.size(),
-                        [&](const MemoryRegion& region, std::uint64_t offset, std::uint64_t done,
-                            std::uint64_t count) {
-                          return write_region(region, offset, from.subspan(done, count));
-                        });
+  return for_each_piece(
+      *this, at, from.size(),
+      [&](const MemoryRegion& region, std::uint64_t offset, std::uint64_t done,
+          std::uint64_t count) { return write_region(region, offset, from.subspan(done, count)); });
 }
 
 Result<std::uint64_t, MemoryFailure> GuestMemory::load64(Hpa at) const {

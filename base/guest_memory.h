@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GuestMemory turns an Hpa (the embedder's number for a piece of memory) into bytes: several regions,
-// each either host memory or a callback. It is an immutable snapshot: memory is plugged or pulled by
-// building another GuestMemory and replacing the whole (Iommu::change_memory), so a reader that holds
-// one can never see half a change.
+// GuestMemory turns an Hpa (the embedder's number for a piece of memory) into bytes: several
+// regions, each either host memory or a callback. It is an immutable snapshot: memory is plugged or
+// pulled by building another GuestMemory and replacing the whole (Iommu::change_memory), so a
+// reader that holds one can never see half a change.
 //
-// All members are const and may be called from any thread. The bytes themselves belong to the guest and
-// change at any time; they are copied in atomic accesses of the largest aligned unit up to 8 bytes.
-// Failure is a value; nothing here throws (except std::bad_alloc while building), blocks or logs.
+// All members are const and may be called from any thread. The bytes themselves belong to the guest
+// and change at any time; they are copied in atomic accesses of the largest aligned unit up to 8
+// bytes. Failure is a value; nothing here throws (except std::bad_alloc while building), blocks or
+// logs.
 #pragma once
 
 #include <cstddef>
@@ -24,16 +25,17 @@
 namespace weir {
 
 // Memory behind callbacks: device registers (peer-to-peer), private memory, ROM that is not mapped.
-// Offsets count from the start of the region; ranges given never leave it. Called from any thread with
-// no weir lock held. A call that answers false refused the access.
+// Offsets count from the start of the region; ranges given never leave it. Called from any thread
+// with no weir lock held. A call that answers false refused the access.
 class MemoryTarget {
  public:
   virtual ~MemoryTarget() = default;
   virtual bool read(std::uint64_t offset, std::span<std::byte> to) = 0;
   virtual bool write(std::uint64_t offset, std::span<const std::byte> from) = 0;
-  // `expected` is replaced by what was there; true if it matched and `desired` was stored. The default
-  // refuses: devices need not offer atomics.
-  virtual std::optional<bool> compare_exchange(std::uint64_t /*offset*/, std::uint64_t& /*expected*/,
+  // `expected` is replaced by what was there; true if it matched and `desired` was stored. The
+  // default refuses: devices need not offer atomics.
+  virtual std::optional<bool> compare_exchange(std::uint64_t /*offset*/,
+                                               std::uint64_t& /*expected*/,
                                                std::uint64_t /*desired*/) {
     return std::nullopt;
   }

@@ -23,8 +23,8 @@ struct Requester {
   // `device` 0…31, `function` 0…7; higher bits are dropped.
   [[nodiscard]] static constexpr Requester from_bdf(unsigned bus, unsigned device,
                                                     unsigned function, std::uint16_t segment = 0) {
-    return {segment, static_cast<std::uint16_t>((bus & 0xff) << 8 | (device & 0x1f) << 3 |
-                                                (function & 7))};
+    return {segment,
+            static_cast<std::uint16_t>((bus & 0xff) << 8 | (device & 0x1f) << 3 | (function & 7))};
   }
   [[nodiscard]] constexpr std::uint8_t bus() const { return static_cast<std::uint8_t>(bdf >> 8); }
   [[nodiscard]] constexpr std::uint8_t devfn() const { return static_cast<std::uint8_t>(bdf); }

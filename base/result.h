@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Failure as a value: a Result holds either what was asked for or why it could not be had. C++20 has no
-// std::expected; this is the part of it that weir needs. Nothing here throws or allocates by itself.
+// Failure as a value: a Result holds either what was asked for or why it could not be had. C++20
+// has no std::expected; this is the part of it that weir needs. Nothing here throws or allocates by
+// itself.
 //
 // Thread rules: those of the types held.
 #pragma once

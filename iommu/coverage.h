@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a firmware table says about who is covered by which unit, in neutral words: the parse of a DMAR
-// (later IVRS, VIOT, a device tree). Routes are resolved from this and from nothing else, because these
-// are the bytes that the guest reads.
+// What a firmware table says about who is covered by which unit, in neutral words: the parse of a
+// DMAR (later IVRS, VIOT, a device tree). Routes are resolved from this and from nothing else,
+// because these are the bytes that the guest reads.
 //
 // Plain values; any thread.
 #pragma once
@@ -57,8 +57,8 @@ class TableParser {
       std::span<const std::byte> table) const = 0;
 };
 
-// Where a function sits: itself, and the bridges above it, root bus first. The start bus of a scope is
-// the bus of the first of them.
+// Where a function sits: itself, and the bridges above it, root bus first. The start bus of a scope
+// is the bus of the first of them.
 struct Location {
   Requester function;
   std::vector<Requester> bridges;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A device function's way to memory. Every DMA of an emulated device goes through its DmaPort: it is
-// routed (bypass, window or unit), translated, landed, and booked; a failure is a Fault that the guest's
-// driver can read of where the architecture says so.
+// A device function's way to memory. Every DMA of an emulated device goes through its DmaPort: it
+// is routed (bypass, window or unit), translated, landed, and booked; a failure is a Fault that the
+// guest's driver can read of where the architecture says so.
 //
 // Four forms of use:
 //   translate   inside a Burst: an answer that holds until the burst ends
@@ -10,8 +10,8 @@
 //   map         a Pin over host bytes, for devices that need pointers for longer
 //   peek        a look without fault, A/D update or count (debuggers)
 //
-// Any thread, several at once, may use one port. A Burst and the answers made in it stay on the thread
-// that opened it. Nothing here blocks, throws, prints, or allocates on a hit.
+// Any thread, several at once, may use one port. A Burst and the answers made in it stay on the
+// thread that opened it. Nothing here blocks, throws, prints, or allocates on a hit.
 #pragma once
 
 #include <cstddef>
@@ -28,13 +28,14 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "iommu/stats.h"
+#include "iotlb/bursts.h"
+#include "iotlb/context.h"
 
 namespace weir {
 
 namespace core {
 class Port;
-class BurstState;
-}  // namespace core
+}
 
 // What a device may say of a request besides address, size and direction.
 struct DmaAttributes {
@@ -49,10 +50,13 @@ struct Translation {
   Outcome outcome = Outcome::kHit;  // how it was found; kInterrupt: a message, no memory behind it
   Gpa gpa{};
   Hpa hpa{};
-  std::uint64_t length = 0;      // bytes from the first on that lie in one piece, at most what was asked
-  std::byte* host = nullptr;     // null: a callback target, or an interrupt
-  Permissions permissions{};     // of the whole piece, for this requester
-  std::uint8_t page_lg2 = 0;     // size of the page behind it; 0: none (bypass, interrupt)
+  std::uint64_t length =
+      0;  // bytes from the first on that lie in one piece, at most what was asked
+  std::byte* host = nullptr;       // the bytes themselves; null: a callback target, or an interrupt
+  MemoryTarget* target = nullptr;  // where a callback stands for memory
+  std::uint64_t target_offset = 0;
+  Permissions permissions{};  // of the whole piece, for this requester
+  std::uint8_t page_lg2 = 0;  // size of the page behind it; 0: none (bypass, interrupt)
 };
 
 // Host bytes held for a device until released. Movable; releases at destruction. A completion that
@@ -86,8 +90,8 @@ class [[nodiscard]] Pin {
 
 class DmaPort {
  public:
-  // One guard for any number of requests: completions that cover what was answered in it wait until it
-  // ends. Keep it short; open it on the thread that uses it. Bursts may nest.
+  // One guard for any number of requests: completions that cover what was answered in it wait until
+  // it ends. Keep it short; open it on the thread that uses it. Bursts may nest.
   class Burst {
    public:
     explicit Burst(DmaPort& port);
@@ -98,13 +102,21 @@ class DmaPort {
     [[nodiscard]] Result<Translation, Fault> translate(Iova iova, std::uint64_t size, Access access,
                                                        const DmaAttributes& attributes = {});
 
+    // What the pipeline keeps between the requests of one burst.
+    struct State {
+      core::Port& port;
+      iotlb::BurstRegistry::Slot& slot;
+      iotlb::Context context{};
+      std::uint64_t context_changes = 0;  // under which `context` was obtained; 0: none yet
+      std::uint32_t context_pasid = iotlb::Context::kNoPasid;
+    };
+
    private:
     friend class DmaPort;
-    core::Port& port_;
-    alignas(8) std::byte state_[128];  // core::BurstState, kept on the caller's stack
+    State state_;
   };
 
-  explicit DmaPort(std::unique_ptr<core::Port> port);
+  explicit DmaPort(std::unique_ptr<core::Port> port);  // by Iommu::attach
   ~DmaPort();  // REQUIRES: no burst or pin of this port is alive
   DmaPort(const DmaPort&) = delete;
   DmaPort& operator=(const DmaPort&) = delete;
@@ -138,6 +150,12 @@ class DmaPort {
   [[nodiscard]] Requester requester() const;
 
  private:
+  template <typename Copy>
+  Result<Done, Fault> transfer(Iova iova, std::uint64_t size, Access access,
+                               const DmaAttributes& attributes, Copy copy);
+  template <typename Change>
+  Result<std::uint64_t, Fault> atomic(Iova iova, const DmaAttributes& attributes, Change change);
+
   std::unique_ptr<core::Port> port_;
 };
 

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Start here. An Iommu is the set of remapping units of one machine, the routes from its functions to
-// them, and the caches between. The embedder builds it from guest memory, a clock, sinks and the bytes
-// of the firmware tables that the guest reads; adds the units those tables name; attaches a DmaPort for
-// every device function; and calls poll() now and then.
+// Start here. An Iommu is the set of remapping units of one machine, the routes from its functions
+// to them, and the caches between. The embedder builds it from guest memory, a clock, sinks and the
+// bytes of the firmware tables that the guest reads; adds the units those tables name; attaches a
+// DmaPort for every device function; and calls poll() now and then.
 //
 //   Iommu iommu({.memory = memory, .clock = &clock, .sinks = sinks});
 //   iommu.use_tables(vtd::dmar_parser(), dmar_bytes);
 //   vtd::Unit& unit = iommu.add_unit<vtd::Unit>(register_base, vtd::Options{});
 //   auto port = iommu.attach({.function = Requester::from_bdf(0, 4, 0)});
 //
-// Thread rules: construction, use_tables, add_unit, attach and destruction on one thread at a time, and
-// destruction after every port, pin and burst is gone. Everything else from any thread. No call blocks
-// on a pin or a burst; what must wait is answered with a Change. Nothing here throws (but for
-// std::bad_alloc), prints, or exits.
+// Thread rules: construction, use_tables, add_unit, attach and destruction on one thread at a time,
+// and destruction after every port, pin and burst is gone. Everything else from any thread. No call
+// blocks on a pin or a burst; what must wait is answered with a Change. Nothing here throws (but
+// for std::bad_alloc), prints, or exits.
 #pragma once
 
 #include <cstddef>
@@ -42,12 +42,13 @@ namespace core {
 class IommuCore;
 }
 
-// How a unit's IOTLB is organised. The reference organisation is exact LRU over all entries behind a
-// lock: slow, and what the other is measured against.
+// How a unit's IOTLB is organised. The reference organisation is exact LRU over all entries behind
+// a lock: slow, and what the other is measured against.
 struct CacheOptions {
   enum class Organisation : std::uint8_t { kSetAssociative, kReference };
   Organisation organisation = Organisation::kSetAssociative;
-  std::size_t entries = 4096;  // rounded up to a power of two; 0: no IOTLB. kReference: 0 is no limit
+  std::size_t entries =
+      4096;  // rounded up to a power of two; 0: no IOTLB. kReference: 0 is no limit
 };
 
 struct IommuConfig {
@@ -77,13 +78,13 @@ class Iommu {
   Iommu(const Iommu&) = delete;
   Iommu& operator=(const Iommu&) = delete;
 
-  // Takes the routes from a firmware table, once for each table that the guest will read, before any
-  // attach. Without any, every function bypasses.
+  // Takes the routes from a firmware table, once for each table that the guest will read, before
+  // any attach. Without any, every function bypasses.
   [[nodiscard]] Result<Done, TableError> use_tables(const TableParser& parser,
                                                     std::span<const std::byte> table);
 
-  // Makes a unit of vendor type `U`, constructed as U(UnitHost&, args...), and answers for the table
-  // entry that names `register_base`. The Iommu owns it.
+  // Makes a unit of vendor type `U`, constructed as U(UnitHost&, args...), and answers for the
+  // table entry that names `register_base`. The Iommu owns it.
   template <typename U, typename... Args>
   U& add_unit(std::uint64_t register_base, Args&&... args) {
     UnitHost& host = prepare_unit(register_base);
@@ -93,8 +94,9 @@ class Iommu {
     return made;
   }
 
-  // Attaches a function; its route is fixed here from the tables. Refuses, in one sentence: a function
-  // that is attached already, is covered twice, or is covered by a unit that was not added.
+  // Attaches a function; its route is fixed here from the tables. Refuses, in one sentence: a
+  // function that is attached already, is covered twice, or is covered by a unit that was not
+  // added.
   [[nodiscard]] Result<std::unique_ptr<DmaPort>, std::string> attach(const Location& location);
 
   // Goes on with what was parked, reports pins that are held too long. Call it whenever convenient;
@@ -118,6 +120,7 @@ class Iommu {
  private:
   UnitHost& prepare_unit(std::uint64_t register_base);
   void install_unit(UnitHost& host, std::unique_ptr<Unit> unit);
+  Change change_for(std::uint64_t serial);
 
   std::unique_ptr<core::IommuCore> core_;
 };

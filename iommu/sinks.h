@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the embedder hears from weir. Sinks are called from whichever thread caused the event, with no
-// weir lock held, and may call back into weir. They must outlive the Iommu. A null sink means that
-// nobody listens.
+// What the embedder hears from weir. Sinks are called from whichever thread caused the event, with
+// no weir lock held, and may call back into weir. They must outlive the Iommu. A null sink means
+// that nobody listens.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include "base/dirty_sink.h"
 #include "base/fault.h"
 #include "base/ids.h"
+#include "iommu/log.h"
 
 namespace weir {
 
@@ -58,6 +59,7 @@ struct Sinks {
   FaultSink* faults = nullptr;
   DirtySink* dirty = nullptr;
   PinSink* pins = nullptr;
+  LogSink* log = nullptr;
 };
 
 }  // namespace weir

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The books (L9). Each piece of a request ends as exactly one Outcome; a piece is the part of a request
-// that one translation answers: up to the end of its page, whatever the page's size, or of its window.
-// Walks and the rest are counted apart.
+// The books (L9). Each piece of a request ends as exactly one Outcome; a piece is the part of a
+// request that one translation answers: up to the end of its page, whatever the page's size, or of
+// its window. Walks and the rest are counted apart.
 //
 // Plain values: a Stats is a sum taken at one moment. The live counters are per thread.
 #pragma once
@@ -51,7 +51,7 @@ struct Stats {
   std::array<InvalidationStats, iotlb::kScopeCount> invalidations{};
   std::map<FaultReason, std::uint64_t> faults;
   std::map<std::uint16_t, std::uint64_t> fault_codes;  // the front end's own; 0 is absent
-  std::uint64_t waits_parked = 0;  // completions that had to wait for somebody
+  std::uint64_t waits_parked = 0;                      // completions that had to wait for somebody
 
   [[nodiscard]] std::uint64_t of(Outcome outcome) const {
     return outcomes[static_cast<std::size_t>(outcome)];

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The port a vendor implements (Unit), and what the core gives it in return (UnitHost). The core owns
-// the path of a request: route, caches, landing, books. The vendor owns the guest's structures:
-// registers, tables, queues, fault records. Neither knows more of the other than stands here.
+// The port a vendor implements (Unit), and what the core gives it in return (UnitHost). The core
+// owns the path of a request: route, caches, landing, books. The vendor owns the guest's
+// structures: registers, tables, queues, fault records. Neither knows more of the other than stands
+// here.
 //
-// Thread rules: read_context, check, walk and record are called from any device thread at once, inside
-// a burst and with no core lock held, and must not wait. Register calls (the vendor's own front door)
-// come from any thread. The vendor runs its queue on one thread at a time and calls UnitHost with none
-// of its own locks held that a sink could want.
+// Thread rules: read_context, check, walk and record are called from any device thread at once,
+// inside a burst and with no core lock held, and must not wait. Register calls (the vendor's own
+// front door) come from any thread. The vendor runs its queue on one thread at a time and calls
+// UnitHost with none of its own locks held that a sink could want.
 #pragma once
 
 #include <cstddef>
@@ -58,8 +59,8 @@ class UnitHost {
   // Takes hold for requests that begin afterwards; drain() covers those before.
   virtual void set_mode(UnitMode mode) = 0;
 
-  // Drops what the value covers from every cache before it returns, so that no later request can use
-  // it; the ticket stands for the earlier ones.
+  // Drops what the value covers from every cache before it returns, so that no later request can
+  // use it; the ticket stands for the earlier ones.
   virtual Ticket invalidate(const iotlb::Invalidation& invalidation) = 0;
   // Everything of this unit that is in flight, whatever it rests on; drops nothing.
   virtual Ticket drain() = 0;
@@ -74,14 +75,14 @@ class Unit {
  public:
   virtual ~Unit() = default;
 
-  // Who is this? Reads the guest's structures; each word once, into locals (L3). A Fault carries the
-  // request, the neutral reason, the vendor's code, and in `recorded` whether it is to be recorded
-  // (false: the guest silenced it).
+  // Who is this? Reads the guest's structures; each word once, into locals (L3). A Fault carries
+  // the request, the neutral reason, the vendor's code, and in `recorded` whether it is to be
+  // recorded (false: the guest silenced it).
   [[nodiscard]] virtual Result<iotlb::Context, Fault> read_context(
       const Request& request, const pagetables::PhysicalMemory& memory) = 0;
 
-  // May this kind of request use this context? Asked only for requests that are not plain untranslated
-  // ones without PASID.
+  // May this kind of request use this context? Asked only for requests that are not plain
+  // untranslated ones without PASID.
   [[nodiscard]] virtual std::optional<Fault> check(const iotlb::Context& context,
                                                    const Request& request) = 0;
 

@@ -24,10 +24,10 @@ struct Tag {
 
 struct Entry {
   Tag tag{};
-  Iova page{};                 // base; a multiple of 2^page_lg2
-  std::uint64_t output = 0;    // base, in whatever space the unit's walks end in
+  Iova page{};                       // base; a multiple of 2^page_lg2
+  std::uint64_t output = 0;          // base, in whatever space the unit's walks end in
   std::uint8_t page_lg2 = kPageLg2;  // 12…63
-  Permissions permissions{};   // of the tables alone
+  Permissions permissions{};         // of the tables alone
 };
 
 struct Hit {

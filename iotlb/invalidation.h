@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One neutral value for every "forget this" that a guest or an embedder can say. Vendors decode their
-// descriptors and registers into it; caches, pins, device TLBs and listeners read it. A pure value; any
-// thread.
+// One neutral value for every "forget this" that a guest or an embedder can say. Vendors decode
+// their descriptors and registers into it; caches, pins, device TLBs and listeners read it. A pure
+// value; any thread.
 #pragma once
 
 #include <cstdint>
@@ -17,16 +17,16 @@ namespace weir::iotlb {
 // What is to be forgotten.
 enum class Scope : std::uint8_t {
   // Translations.
-  kAll,         // every translation of the unit
-  kDomain,      // of `domain`
-  kPasid,       // of `domain` and `pasid`
-  kRange,       // of `domain` (and `pasid`, if set) inside `range`
+  kAll,     // every translation of the unit
+  kDomain,  // of `domain`
+  kPasid,   // of `domain` and `pasid`
+  kRange,   // of `domain` (and `pasid`, if set) inside `range`
   // Contexts: what the unit knows about requesters.
   kContextAll,
   kContextDomain,  // contexts that name `domain`
   kContextDevice,  // contexts of `requester` under `requester_mask`
   // Not the guest's words: the embedder's host map changed. Guest flushes never touch this cache.
-  kHostRange,      // everything whose answer lies in `host_range`
+  kHostRange,  // everything whose answer lies in `host_range`
   // Everything in flight for one function (reset, bus-master off, detach).
   kRequester,
 };
@@ -43,7 +43,8 @@ struct Invalidation {
   std::uint16_t requester_mask = 0;
   AddressRange<Iova> range = whole_space<Iova>();
   AddressRange<Gpa> host_range = whole_space<Gpa>();
-  // The guest says that only leaf entries changed: walk caches of non-leaf entries may stay (VT-d IH).
+  // The guest says that only leaf entries changed: walk caches of non-leaf entries may stay (VT-d
+  // IH).
   bool leaf_only = false;
 
   [[nodiscard]] constexpr bool is_context_scope() const {

@@ -39,8 +39,9 @@ class Iotlb::SetLock {
       // Relaxed: the exchange below decides.
       std::uint64_t seen = set_.sequence.load(std::memory_order_relaxed);
       // Acquire: pairs with the release in the destructor, so the ways are read as last written.
-      if (seen % 2 == 0 && set_.sequence.compare_exchange_weak(
-                               seen, seen + 1, std::memory_order_acquire, std::memory_order_relaxed))
+      if (seen % 2 == 0 &&
+          set_.sequence.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
+                                              std::memory_order_relaxed))
         return;
     }
   }
@@ -74,8 +75,8 @@ std::uint64_t Iotlb::pack(Tag tag, std::uint8_t page_lg2) {
 Entry Iotlb::unpack(std::uint64_t tag, std::uint64_t page, std::uint64_t output) {
   const bool with_pasid = kWithPasid.is_set(tag);
   return {.tag = {.domain = {static_cast<std::uint32_t>(kDomain.get(tag))},
-                  .pasid = with_pasid ? static_cast<std::uint32_t>(kPasid.get(tag))
-                                      : Context::kNoPasid},
+                  .pasid =
+                      with_pasid ? static_cast<std::uint32_t>(kPasid.get(tag)) : Context::kNoPasid},
           .page = Iova(page),
           .output = output & ~kPermissionMask,
           .page_lg2 = static_cast<std::uint8_t>(kSize.get(tag)),
@@ -88,9 +89,7 @@ Iotlb::Set& Iotlb::set_of(DomainId domain, std::uint64_t page, std::uint8_t page
   return sets_[mix(number + (std::uint64_t{domain.value} << 40) + page_lg2) & (set_count_ - 1)];
 }
 
-std::size_t Iotlb::domain_slot(DomainId domain) const {
-  return mix(domain.value) % kDomainSlots;
-}
+std::size_t Iotlb::domain_slot(DomainId domain) const { return mix(domain.value) % kDomainSlots; }
 
 std::optional<Hit> Iotlb::lookup_size(Tag tag, Iova iova, std::uint8_t lg2) {
   const std::uint64_t wanted_tag = pack(tag, lg2);
@@ -136,8 +135,8 @@ std::optional<Hit> Iotlb::peek(Tag tag, Iova iova) const {
 }
 
 FillTicket Iotlb::begin_fill(DomainId domain) const {
-  // Acquire: pairs with overtake_fills; a walk that begins after an invalidation reads tables as the
-  // guest left them before it.
+  // Acquire: pairs with overtake_fills; a walk that begins after an invalidation reads tables as
+  // the guest left them before it.
   return {sequences_[domain_slot(domain)].load(std::memory_order_acquire)};
 }
 
@@ -150,15 +149,16 @@ FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
     });
   if (set_count_ == 0) return FillResult::kRefused;
   const std::uint64_t size_bit = std::uint64_t{1} << entry.page_lg2;
-  // Relaxed load: avoids a shared write on every fill. Sequentially consistent update: an invalidation
-  // that misses the bit comes before it, and then the sequence check below refuses this fill.
+  // Relaxed load: avoids a shared write on every fill. Sequentially consistent update: an
+  // invalidation that misses the bit comes before it, and then the sequence check below refuses
+  // this fill.
   if ((sizes_.load(std::memory_order_relaxed) & size_bit) == 0)
     sizes_.fetch_or(size_bit, std::memory_order_seq_cst);
 
   Set& set = set_of(entry.tag.domain, entry.page.value(), entry.page_lg2);
   const SetLock lock(set);
-  // Sequentially consistent, after taking the set: either this sees the invalidation's new sequence, or
-  // the invalidation takes the set after us and removes the entry (L2).
+  // Sequentially consistent, after taking the set: either this sees the invalidation's new
+  // sequence, or the invalidation takes the set after us and removes the entry (L2).
   if (sequence.load(std::memory_order_seq_cst) != ticket.sequence) return FillResult::kRefused;
 
   const std::uint64_t tag = pack(entry.tag, entry.page_lg2);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The IOTLB: finished translations of one unit, all domains together. Set-associative; a set is read
-// without a lock and validated by its sequence word (L3, L4), written under it. Invalidation is exact at
-// every page size (L5): a page-selective one visits the sets its pages can lie in, or sweeps all sets
-// where that is less, and never widens.
+// The IOTLB: finished translations of one unit, all domains together. Set-associative; a set is
+// read without a lock and validated by its sequence word (L3, L4), written under it. Invalidation
+// is exact at every page size (L5): a page-selective one visits the sets its pages can lie in, or
+// sweeps all sets where that is less, and never widens.
 //
-// lookup, begin_fill and fill: any device thread. invalidate: any thread. A lookup that meets a writer
-// retries a few times, then answers "miss"; it never waits. This is the first organisation; a faster one
-// may take its place behind the same four calls.
+// lookup, begin_fill and fill: any device thread. invalidate: any thread. A lookup that meets a
+// writer retries a few times, then answers "miss"; it never waits. This is the first organisation;
+// a faster one may take its place behind the same four calls.
 #pragma once
 
 #include <array>
@@ -28,7 +28,8 @@ class ReferenceTlb;
 struct IotlbOptions {
   // Entries, rounded up to a power of two of at least kWays; 0: caches nothing.
   std::size_t entries = 4096;
-  // Exact LRU over all entries behind a lock instead (reference_tlb.h); `entries` 0 is then no limit.
+  // Exact LRU over all entries behind a lock instead (reference_tlb.h); `entries` 0 is then no
+  // limit.
   bool reference = false;
 };
 
@@ -58,8 +59,8 @@ class Iotlb {
   [[nodiscard]] FillTicket begin_fill(DomainId domain) const;
   FillResult fill(FillTicket ticket, const Entry& entry);
 
-  // Before it returns, what `what` covers can no longer be found, nor be filled by a walk that began
-  // earlier. Context scopes cover nothing here.
+  // Before it returns, what `what` covers can no longer be found, nor be filled by a walk that
+  // began earlier. Context scopes cover nothing here.
   Removed invalidate(const Invalidation& what);
 
   // Entries present; exact when nothing else runs.
@@ -69,7 +70,7 @@ class Iotlb {
   struct alignas(64) Set {
     std::atomic<std::uint64_t> sequence{0};  // odd while a writer is inside
     std::atomic<std::uint64_t> recent{0};    // a bit per way: used since the bits were last cleared
-    std::array<std::atomic<std::uint64_t>, kWays> tag{};     // packed; 0 is an empty way
+    std::array<std::atomic<std::uint64_t>, kWays> tag{};  // packed; 0 is an empty way
     std::array<std::atomic<std::uint64_t>, kWays> page{};
     std::array<std::atomic<std::uint64_t>, kWays> output{};  // base | permission bits
   };

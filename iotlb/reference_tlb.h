@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A fully associative cache with exact LRU replacement, or no limit at all: slow, simple, and what the
-// real IOTLB is measured against in replays. One lock around everything. Any thread.
+// A fully associative cache with exact LRU replacement, or no limit at all: slow, simple, and what
+// the real IOTLB is measured against in replays. One lock around everything. Any thread.
 #pragma once
 
 #include <cstddef>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The host map (GPA -> HPA) is the embedder's, never the guest's; every route ends in it, bypass too.
-// Memory slots are the default: a few ranges, no table references. Flat arrays and radix tables stand
-// behind the same interface.
+// The host map (GPA -> HPA) is the embedder's, never the guest's; every route ends in it, bypass
+// too. Memory slots are the default: a few ranges, no table references. Flat arrays and radix
+// tables stand behind the same interface.
 //
-// A HostMap is immutable: a change is another HostMap, replaced as a whole. All members may be called
-// from any thread and never block, log or allocate.
+// A HostMap is immutable: a change is another HostMap, replaced as a whole. All members may be
+// called from any thread and never block, log or allocate.
 #pragma once
 
 #include <cstdint>
@@ -46,8 +46,8 @@ class MemorySlots final : public HostMap {
  public:
   // Refuses, in one sentence, slots that are empty, wrap (on either side) or overlap in GPA.
   [[nodiscard]] static Result<MemorySlots, std::string> create(std::vector<MemorySlot> slots);
-  // Every region of `memory` at the GPA of the same number: what an embedder without a map of its own
-  // means.
+  // Every region of `memory` at the GPA of the same number: what an embedder without a map of its
+  // own means.
   [[nodiscard]] static MemorySlots identity(const GuestMemory& memory);
 
   [[nodiscard]] Result<HostMapping, WalkFailure> lookup(Gpa at) const override;

@@ -92,9 +92,9 @@ Result<bool, FaultReason> PhysicalMemory::compare_exchange64(Gpa at, std::uint64
 
 Result<Done, FaultReason> PhysicalMemory::read(Gpa at, std::span<std::byte> to) const {
   for (std::size_t done = 0; done < to.size();) {
-    const auto landing = at + done < at ? Result<Landing, FaultReason>(
-                                              Failure{FaultReason::kAddressWraps})
-                                        : resolve(at + done);
+    const auto landing = at + done < at
+                             ? Result<Landing, FaultReason>(Failure{FaultReason::kAddressWraps})
+                             : resolve(at + done);
     if (!landing) return Failure{landing.error()};
     if (!landing->permissions.can_read()) return Failure{FaultReason::kHostMapPermission};
     const std::size_t count = std::min<std::uint64_t>(landing->contiguous, to.size() - done);
@@ -107,9 +107,9 @@ Result<Done, FaultReason> PhysicalMemory::read(Gpa at, std::span<std::byte> to) 
 
 Result<Done, FaultReason> PhysicalMemory::write(Gpa at, std::span<const std::byte> from) const {
   for (std::size_t done = 0; done < from.size();) {
-    const auto landing = at + done < at ? Result<Landing, FaultReason>(
-                                              Failure{FaultReason::kAddressWraps})
-                                        : resolve(at + done);
+    const auto landing = at + done < at
+                             ? Result<Landing, FaultReason>(Failure{FaultReason::kAddressWraps})
+                             : resolve(at + done);
     if (!landing) return Failure{landing.error()};
     if (!landing->permissions.can_write()) return Failure{FaultReason::kHostMapPermission};
     const std::size_t count = std::min<std::uint64_t>(landing->contiguous, from.size() - done);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Guest-physical memory as the unit and the devices behind it see it: a host map (GPA -> HPA) over the
-// embedder's memory (HPA -> bytes), frozen together as one snapshot. Table reads, queue reads, status
-// writes and the landing of every DMA go through here. With memory slots the two steps are joined when
-// the snapshot is made, so that landing is one search of a short sorted array.
+// Guest-physical memory as the unit and the devices behind it see it: a host map (GPA -> HPA) over
+// the embedder's memory (HPA -> bytes), frozen together as one snapshot. Table reads, queue reads,
+// status writes and the landing of every DMA go through here. With memory slots the two steps are
+// joined when the snapshot is made, so that landing is one search of a short sorted array.
 //
-// All members are const and may be called from any thread. Writes are reported to the dirty sink after
-// they were made. Failure is a value; nothing here blocks or logs.
+// All members are const and may be called from any thread. Writes are reported to the dirty sink
+// after they were made. Failure is a value; nothing here blocks or logs.
 #pragma once
 
 #include <cstddef>
@@ -25,11 +25,11 @@ namespace weir::pagetables {
 // Where a guest-physical address comes to lie.
 struct Landing {
   Hpa hpa;
-  std::uint64_t contiguous = 0;           // bytes from here on that lie in one piece
-  const MemoryRegion* region = nullptr;   // host bytes or a callback; valid as long as the snapshot
-  std::uint64_t offset = 0;               // into the region
-  Permissions permissions;                // of the host map and of the region
-  std::uint32_t references = 0;           // host-map table entries read
+  std::uint64_t contiguous = 0;          // bytes from here on that lie in one piece
+  const MemoryRegion* region = nullptr;  // host bytes or a callback; valid as long as the snapshot
+  std::uint64_t offset = 0;              // into the region
+  Permissions permissions;               // of the host map and of the region
+  std::uint32_t references = 0;          // host-map table entries read
 
   // The bytes themselves, or null where a callback stands.
   [[nodiscard]] std::byte* host() const {
@@ -68,16 +68,17 @@ class PhysicalMemory {
   struct Joined {
     Gpa first;
     Gpa last;
-    Hpa hpa;                       // of `first`
-    const MemoryRegion* region;    // that holds all of it
-    std::uint64_t offset;          // of `first` into the region
+    Hpa hpa;                     // of `first`
+    const MemoryRegion* region;  // that holds all of it
+    std::uint64_t offset;        // of `first` into the region
     Permissions permissions;
   };
 
   void join(const MemorySlots& slots);
   [[nodiscard]] Result<Landing, FaultReason> resolve_in_two_steps(Gpa at) const;
   [[nodiscard]] Result<Landing, FaultReason> resolve_joined(Gpa at) const {
-    // Branch-light search: a machine has a handful of slots, and the array stays in one or two lines.
+    // Branch-light search: a machine has a handful of slots, and the array stays in one or two
+    // lines.
     std::size_t low = 0;
     for (std::size_t count = joined_.size(); count > 1;) {
       const std::size_t half = count / 2;

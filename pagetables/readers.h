@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two readers a walk can have: straight from guest-physical memory, and through another walk. The
-// second is the nested walk's seam: every table read of the upper stage is itself translated by the
-// lower one, with the lower stage's failure kept whole (stage, level, entry address, reason).
+// The two readers a walk can have: straight from guest-physical memory, and through another walk.
+// The second is the nested walk's seam: every table read of the upper stage is itself translated by
+// the lower one, with the lower stage's failure kept whole (stage, level, entry address, reason).
 //
 // A reader lives for one walk on one thread.
 #pragma once
@@ -33,7 +33,8 @@ class DirectReader {
 static_assert(TableReader<DirectReader>);
 
 // Reads entries at addresses of `Upper`, each translated by `lower`: a callable
-// (std::uint64_t address) -> WalkResult<LowerReader::Space> for a read, with `stage` set in failures.
+// (std::uint64_t address) -> WalkResult<LowerReader::Space> for a read, with `stage` set in
+// failures.
 template <typename Upper, typename LowerWalk, TableReader LowerReader>
 class TranslatedReader {
  public:

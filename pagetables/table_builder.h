@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writes page tables of any format into guest memory, as a guest's driver would: maps and unmaps ranges
-// with the largest pages that fit, up to a limit. Used by model guest drivers, tests and benches; never
-// by a unit. It flushes nothing: telling the unit is the driver's business.
+// Writes page tables of any format into guest memory, as a guest's driver would: maps and unmaps
+// ranges with the largest pages that fit, up to a limit. Used by model guest drivers, tests and
+// benches; never by a unit. It flushes nothing: telling the unit is the driver's business.
 //
 // One thread. Table pages come from a callable that gives the address of a zeroed 4 KiB page, or
 // nothing when there is none left.
@@ -18,7 +18,13 @@
 
 namespace weir::pagetables {
 
-enum class BuildFailure : std::uint8_t { kMisaligned, kBeyondReach, kNoPage, kNoMemory, kCollision };
+enum class BuildFailure : std::uint8_t {
+  kMisaligned,
+  kBeyondReach,
+  kNoPage,
+  kNoMemory,
+  kCollision
+};
 
 template <RadixFormat Format>
 class TableBuilder {
@@ -37,9 +43,9 @@ class TableBuilder {
   [[nodiscard]] Gpa root() const { return root_; }
   [[nodiscard]] unsigned levels() const { return levels_; }
 
-  // Maps [input, input+size) to [output, …) with pages of at most 2^max_page_lg2 bytes. All three are
-  // multiples of 4 KiB. Existing leaves are overwritten; a leaf in the place of a needed table is a
-  // collision.
+  // Maps [input, input+size) to [output, …) with pages of at most 2^max_page_lg2 bytes. All three
+  // are multiples of 4 KiB. Existing leaves are overwritten; a leaf in the place of a needed table
+  // is a collision.
   [[nodiscard]] Result<Done, BuildFailure> map(std::uint64_t input, std::uint64_t size, Gpa output,
                                                Permissions permissions, unsigned max_page_lg2) {
     if (!is_aligned(input | size | output.value(), kPageLg2))
@@ -131,8 +137,7 @@ class TableBuilder {
         table = Gpa(step.address);
         continue;
       }
-      if (step.kind == Step::Kind::kLeaf)
-        return Failure{BuildFailure::kCollision};
+      if (step.kind == Step::Kind::kLeaf) return Failure{BuildFailure::kCollision};
       const std::optional<Gpa> page = allocate_();
       if (!page) return Failure{BuildFailure::kNoPage};
       if (!memory_.store64(at, Format::make_table(page->value())))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Layout of VT-d second-stage paging entries (manual: SS-PTE, SS-PDE, SS-PDPE, SS-PML4E, SS-PML5E,
-// chapter 9; older texts: second level, SL). As a guest stage 2 it maps IOVA or IPA to GPA; as a host
-// map, GPA to HPA. Three, four or five levels; pages of 4 KiB, 2 MiB and 1 GiB.
+// chapter 9; older texts: second level, SL). As a guest stage 2 it maps IOVA or IPA to GPA; as a
+// host map, GPA to HPA. Three, four or five levels; pages of 4 KiB, 2 MiB and 1 GiB.
 //
 // Layout only: constexpr, no I/O, no state.
 #pragma once
@@ -61,8 +61,9 @@ struct VtdSecondStage {
       always |= ss::kAddress.kMask & (~std::uint64_t{0} << capabilities.host_address_bits);
     const std::uint64_t leaf =
         always | (capabilities.snoop_control ? 0 : std::uint64_t{ss::kSnoop.kMask});
-    rules.leaf_size = {false, true, capabilities.pages_2m,
-                       capabilities.pages_1g && capabilities.pages_2m, false, false};
+    rules.leaf_size = {
+        false, true, capabilities.pages_2m, capabilities.pages_1g && capabilities.pages_2m,
+        false, false};
     for (unsigned level = 1; level <= kMaxLevels; ++level) {
       rules.table_reserved[level] = always | ss::kSnoop.kMask;
       // PS where no page of that size exists is reserved (reason SSL.3 of 7.1.3).
@@ -113,7 +114,8 @@ struct VtdSecondStage {
     return kPageLg2 + kIndexBits * (level - 1);
   }
 };
-static_assert(Permissions::kReadBit == ss::kRead.kMask && Permissions::kWriteBit == ss::kWrite.kMask);
+static_assert(Permissions::kReadBit == ss::kRead.kMask &&
+              Permissions::kWriteBit == ss::kWrite.kMask);
 static_assert(RadixFormat<VtdSecondStage>);
 
 }  // namespace weir::pagetables

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The one radix walk. Memory in, leaf or exact stopping entry out; nothing is cached, counted
-// elsewhere, logged or written. A format (one header each, see vtd_second_stage.h) says how to read an
-// entry; a reader says how to fetch one, which is the seam for nesting: a reader that is itself
+// elsewhere, logged or written. A format (one header each, see vtd_second_stage.h) says how to read
+// an entry; a reader says how to fetch one, which is the seam for nesting: a reader that is itself
 // translated by a lower stage turns this walk into the upper stage of a nested one (nested.h).
 //
 // A stage's table pointers and its output lie in the same address space, the reader's. Any thread;
@@ -59,9 +59,10 @@ struct Leaf {
   Space page;  // base of the page in the output space
   std::uint8_t page_lg2 = 0;
   std::uint8_t level = 0;
-  Permissions permissions;       // allowed by every level
-  std::uint64_t entry = 0;       // the leaf entry as read
-  std::uint32_t references = 0;  // table entries read, by this walk and whatever translated its reads
+  Permissions permissions;  // allowed by every level
+  std::uint64_t entry = 0;  // the leaf entry as read
+  std::uint32_t references =
+      0;  // table entries read, by this walk and whatever translated its reads
 
   [[nodiscard]] constexpr Space translate(std::uint64_t input) const {
     return page + (input & ((std::uint64_t{1} << page_lg2) - 1));
@@ -70,9 +71,9 @@ struct Leaf {
 
 struct WalkFailure {
   FaultReason reason = FaultReason::kNotPresent;
-  Stage stage = Stage::kNone;     // set where a lower stage failed; else the caller knows
-  std::uint8_t level = 0;         // 1 is the last level; 0: before any entry
-  std::uint64_t entry_at = 0;     // where the entry lies, in the reader's space
+  Stage stage = Stage::kNone;  // set where a lower stage failed; else the caller knows
+  std::uint8_t level = 0;      // 1 is the last level; 0: before any entry
+  std::uint64_t entry_at = 0;  // where the entry lies, in the reader's space
   std::uint32_t references = 0;
 };
 
@@ -112,8 +113,8 @@ template <RadixFormat Format, TableReader Reader>
     if (!entry) {
       failure = entry.error();
       if (failure.stage == Stage::kNone) {
-        failure.reason = level == levels ? FaultReason::kRootTableUnreadable
-                                         : FaultReason::kTableUnreadable;
+        failure.reason =
+            level == levels ? FaultReason::kRootTableUnreadable : FaultReason::kTableUnreadable;
         failure.level = static_cast<std::uint8_t>(level);
         failure.entry_at = entry_at.value();
       }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The DMAR table: parsed into the neutral Coverage that routes come from, and built for machines that
-// have none of their own. Remapping-hardware units (DRHD) and PCI device scopes; other structures are
-// stepped over with their lengths checked.
+// The DMAR table: parsed into the neutral Coverage that routes come from, and built for machines
+// that have none of their own. Remapping-hardware units (DRHD) and PCI device scopes; other
+// structures are stepped over with their lengths checked.
 //
 // Stateless; any thread. A table that lies about its lengths is refused with offset and cause.
 #pragma once

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iommu/core.h"
+
+#include <spdlog/fmt/fmt.h>
+#include <tbb/concurrent_hash_map.h>
+
+namespace weir::core {
+namespace {
+
+class NoClock final : public Clock {
+ public:
+  [[nodiscard]] Duration now() const override { return Duration::zero(); }
+};
+const NoClock no_clock;
+
+}  // namespace
+
+std::string name_of(Requester r) {
+  return fmt::format("{:04x}:{:02x}:{:02x}.{}", r.segment, r.bus(), r.device(), r.function());
+}
+
+struct IommuCore::Ports {
+  tbb::concurrent_hash_map<std::uint32_t, Port*> table;
+
+  [[nodiscard]] static std::uint32_t key_of(Requester r) {
+    return std::uint32_t{r.segment} << 16 | r.bdf;
+  }
+};
+
+Port::~Port() { core.remove_port(*this); }
+
+IommuCore::IommuCore(IommuConfig config)
+    : clock(config.clock != nullptr ? *config.clock : no_clock),
+      sinks(config.sinks),
+      caches(config.caches),
+      pin_limit(config.pin_limit),
+      log(config.sinks.log),
+      ports_(std::make_unique<Ports>()) {
+  auto memory = std::make_unique<const pagetables::PhysicalMemory>(
+      std::move(config.memory), std::move(config.host_map), sinks.dirty);
+  // Relaxed: nobody else is here yet.
+  memory_.store(memory.release(), std::memory_order_relaxed);
+}
+
+IommuCore::~IommuCore() {
+  // Relaxed: nobody else is here any more.
+  delete memory_.load(std::memory_order_relaxed);
+}
+
+std::uint64_t IommuCore::change_memory(std::unique_ptr<const pagetables::PhysicalMemory> next) {
+  // Acquire-release: pairs with memory(); what the new snapshot points to is complete.
+  std::unique_ptr<const pagetables::PhysicalMemory> old(
+      memory_.exchange(next.release(), std::memory_order_acq_rel));
+  const iotlb::Invalidation what{.scope = iotlb::Scope::kHostRange};
+  // The caches hold guest-physical answers, which a new host map does not touch.
+  books.invalidation(what, {});
+  const std::uint64_t serial = tracker.issue(std::nullopt, what);
+  if (serial != 0) {
+    const MutexLock lock(mutex_);
+    retired_.push_back({serial, std::move(old)});
+  }
+  return serial;
+}
+
+void IommuCore::free_retired() {
+  const MutexLock lock(mutex_);
+  std::erase_if(retired_, [&](const Retired& r) { return tracker.settled(r.serial); });
+}
+
+void IommuCore::leave(iotlb::BurstRegistry::Slot& slot, const UnitCore* except) {
+  if (bursts.leave(slot) && tracker.waiting()) [[unlikely]]
+    poll(except);
+}
+
+// One thread at a time does the work; another's request is noted and makes the first go round
+// again. Acquire-release: a request counted by the runner's subtraction happened before its next
+// round.
+void IommuCore::poll(const UnitCore* except) {
+  std::uint64_t seen = poll_requests_.fetch_add(1, std::memory_order_acq_rel) + 1;
+  if (seen != 1) return;
+  while (seen != 0) {
+    poll_once(except);
+    seen = poll_requests_.fetch_sub(seen, std::memory_order_acq_rel) - seen;
+    except = nullptr;
+  }
+}
+
+void IommuCore::poll_once(const UnitCore* except) {
+  for (const auto& unit : units)
+    if (unit.get() != except && unit->unit != nullptr) unit->unit->poll();
+  free_retired();
+  const auto overdue = tracker.take_overdue(clock.now(), pin_limit);
+  for (const iotlb::OverduePin& pin : overdue) {
+    log.write(LogLevel::kWarning, LogTopic::kPin, [&] {
+      return fmt::format("{} holds pin {} for {} ms while a completion waits",
+                         name_of(pin.requester), pin.id, pin.age / std::chrono::milliseconds(1));
+    });
+    if (sinks.pins != nullptr)
+      sinks.pins->on_stuck_pin(pin.id, {pin.requester, pin.range, pin.age});
+  }
+}
+
+bool IommuCore::end_pin(std::uint64_t id) {
+  const bool ended = tracker.remove_pin(id);
+  if (ended && tracker.waiting()) poll();
+  return ended;
+}
+
+void IommuCore::report(UnitCore* unit, const Fault& fault) {
+  if (unit != nullptr && fault.recorded) unit->unit->record(fault);
+  books.fault(fault);
+  if (sinks.faults != nullptr) sinks.faults->on_fault(fault);
+}
+
+Port* IommuCore::find_port(Requester function) {
+  decltype(Ports::table)::const_accessor found;
+  return ports_->table.find(found, Ports::key_of(function)) ? found->second : nullptr;
+}
+
+bool IommuCore::add_port(Port& port) {
+  return ports_->table.insert({Ports::key_of(port.requester), &port});
+}
+
+void IommuCore::remove_port(Port& port) {
+  decltype(Ports::table)::accessor found;
+  // A port that was refused because another has its place must not take that one away.
+  if (ports_->table.find(found, Ports::key_of(port.requester)) && found->second == &port)
+    ports_->table.erase(found);
+}
+
+}  // namespace weir::core

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inside of an Iommu: what the public headers only name. Private to this room.
+//
+//   IommuCore   the machine: memory snapshot, units, ports, bursts, completions
+//   UnitCore    one unit: its caches, its mode, and the vendor's Unit behind it
+//   Port        one function: its route, and its own copy of its context
+//
+// Thread rules stand with each member.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "iommu/books.h"
+#include "iommu/dma_port.h"
+#include "iommu/iommu.h"
+#include "iommu/log.h"
+#include "iotlb/bursts.h"
+#include "iotlb/context_cache.h"
+#include "iotlb/flush_tracker.h"
+#include "iotlb/iotlb.h"
+#include "iotlb/published.h"
+#include "pagetables/physical_memory.h"
+
+namespace weir::core {
+
+class IommuCore;
+
+class UnitCore final : public UnitHost {
+ public:
+  UnitCore(IommuCore& core, UnitId id, std::uint64_t register_base, const CacheOptions& caches);
+  ~UnitCore() override;
+
+  [[nodiscard]] UnitId id() const override { return id_; }
+  [[nodiscard]] const Clock& clock() const override;
+  [[nodiscard]] Result<Done, FaultReason> read_memory(Gpa at, std::span<std::byte> to) override;
+  [[nodiscard]] Result<Done, FaultReason> write_memory(Gpa at,
+                                                       std::span<const std::byte> from) override;
+  void set_mode(UnitMode mode) override;
+  Ticket invalidate(const iotlb::Invalidation& what) override;
+  Ticket drain() override;
+  [[nodiscard]] bool settled(Ticket ticket) override;
+  void raise(Msi msi) override;
+
+  [[nodiscard]] std::uint64_t register_base() const { return register_base_; }
+  [[nodiscard]] UnitMode mode() const {
+    // Acquire: pairs with set_mode; who sees translation on sees the root it was turned on with.
+    return mode_.load(std::memory_order_acquire);
+  }
+  void reset();
+
+  iotlb::Iotlb iotlb;
+  iotlb::ContextCache contexts;
+  std::unique_ptr<Unit> unit;  // constant after install
+
+ private:
+  Ticket booked(std::uint64_t serial);
+
+  IommuCore& core_;
+  const UnitId id_;
+  const std::uint64_t register_base_;
+  std::atomic<UnitMode> mode_{UnitMode::kOff};
+};
+
+// A port's own copy of the context it used last, good while `changes` is the cache's number.
+struct PortContext {
+  std::uint64_t changes = 0;
+  iotlb::Context context{};
+  std::uint32_t pasid = iotlb::Context::kNoPasid;
+};
+
+class Port {
+ public:
+  Port(IommuCore& core_of_port, Requester function, UnitCore* unit_of_port)
+      : core(core_of_port), requester(function), unit(unit_of_port) {}
+  ~Port();
+
+  // Constant after construction.
+  IommuCore& core;
+  const Requester requester;
+  UnitCore* const unit;  // null: bypass
+
+  // Atomic.
+  std::atomic<bool> bus_master{true};
+  iotlb::Published<PortContext> context;
+};
+
+class IommuCore {
+ public:
+  explicit IommuCore(IommuConfig config);
+  ~IommuCore();
+
+  // Valid inside a burst, for the rest of it.
+  [[nodiscard]] const pagetables::PhysicalMemory& memory() const {
+    // Acquire: pairs with the exchange in change_memory.
+    return *memory_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] std::uint64_t change_memory(std::unique_ptr<const pagetables::PhysicalMemory> next);
+
+  // Ends the calling thread's burst, and polls if it was the last that somebody waited for.
+  // `except`: a unit that is running its own queue right now and will look by itself.
+  void leave(iotlb::BurstRegistry::Slot& slot, const UnitCore* except = nullptr);
+  void poll(const UnitCore* except = nullptr);
+
+  // False: no such pin (any more). Polls if somebody waited for it.
+  bool end_pin(std::uint64_t id);
+
+  // A fault on its way out: recorded by the unit if it has one and wants to, booked, told.
+  void report(UnitCore* unit, const Fault& fault);
+
+  [[nodiscard]] Port* find_port(Requester function);
+  [[nodiscard]] bool add_port(Port& port);
+  void remove_port(Port& port);
+
+  // Constant after construction.
+  const Clock& clock;
+  const Sinks sinks;
+  const CacheOptions caches;
+  const Clock::Duration pin_limit;
+
+  iotlb::BurstRegistry bursts;
+  iotlb::FlushTracker tracker{bursts};
+  RareBooks books;
+  Log log;
+
+  // Changed only while machines are put together (see Iommu's thread rules).
+  std::vector<std::unique_ptr<UnitCore>> units;
+  Coverage coverage;
+
+ private:
+  struct Ports;
+  struct Retired {
+    std::uint64_t serial = 0;
+    std::unique_ptr<const pagetables::PhysicalMemory> memory;
+  };
+
+  void poll_once(const UnitCore* except);
+  void free_retired();
+
+  std::atomic<const pagetables::PhysicalMemory*> memory_{nullptr};
+  std::atomic<std::uint64_t> poll_requests_{0};
+  std::unique_ptr<Ports> ports_;
+
+  Mutex mutex_;
+  std::vector<Retired> retired_ WEIR_GUARDED_BY(mutex_);
+};
+
+// As people write a function: segment:bus:device.function.
+[[nodiscard]] std::string name_of(Requester requester);
+
+// The way of a request (translate.cpp): the numbered steps.
+[[nodiscard]] Result<Translation, Fault> translate(DmaPort::Burst::State& burst,
+                                                   const Request& request);
+// The same without a trace: no fault, no fill, no count.
+[[nodiscard]] std::optional<Translation> peek(DmaPort::Burst::State& burst, const Request& request);
+// Delivers a write into the interrupt range.
+[[nodiscard]] Result<Done, Fault> deliver_interrupt(DmaPort::Burst::State& burst,
+                                                    const Request& request,
+                                                    std::span<const std::byte> data);
+// The target of a translated piece refused the access: told, but the piece has been booked.
+[[nodiscard]] Fault refuse(DmaPort::Burst::State& burst, const Request& request,
+                           FaultReason reason = FaultReason::kHostMapPermission);
+// A fault that the core itself found, booked and told.
+[[nodiscard]] Fault fail(DmaPort::Burst::State& burst, const Request& request, FaultReason reason,
+                         Stage stage = Stage::kNone);
+
+}  // namespace weir::core

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iommu/dma_port.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "iommu/core.h"
+
+namespace weir {
+namespace {
+
+[[nodiscard]] Request make_request(const core::Port& port, Iova iova, std::uint64_t size,
+                                   Access access, const DmaAttributes& attributes) {
+  return {.requester = port.requester,
+          .pasid = attributes.pasid,
+          .iova = iova,
+          .size = size,
+          .access = access,
+          .address_type = attributes.address_type,
+          .privileged = attributes.privileged,
+          .execute = attributes.execute};
+}
+
+[[nodiscard]] bool wraps(Iova iova, std::uint64_t size) {
+  return size != 0 && iova + (size - 1) < iova;
+}
+
+[[nodiscard]] MemoryRegion region_of(const Translation& t) {
+  return {.first = t.hpa - t.target_offset,
+          .size = t.target_offset + t.length,
+          .host = t.host == nullptr ? nullptr : t.host - t.target_offset,
+          .target = t.target,
+          .permissions = t.permissions};
+}
+
+}  // namespace
+
+// ---- Burst
+
+DmaPort::Burst::Burst(DmaPort& port)
+    : state_{.port = *port.port_, .slot = port.port_->core.bursts.slot()} {
+  state_.port.core.bursts.enter(state_.slot);
+}
+
+DmaPort::Burst::~Burst() { state_.port.core.leave(state_.slot); }
+
+Result<Translation, Fault> DmaPort::Burst::translate(Iova iova, std::uint64_t size, Access access,
+                                                     const DmaAttributes& attributes) {
+  return core::translate(state_, make_request(state_.port, iova, size, access, attributes));
+}
+
+// ---- DmaPort
+
+DmaPort::DmaPort(std::unique_ptr<core::Port> port) : port_(std::move(port)) {}
+DmaPort::~DmaPort() = default;
+
+Requester DmaPort::requester() const { return port_->requester; }
+
+Result<Translation, Fault> DmaPort::translate(Iova iova, std::uint64_t size, Access access,
+                                              const DmaAttributes& attributes) {
+  Burst burst(*this);
+  return burst.translate(iova, size, access, attributes);
+}
+
+// Calls `copy(burst, request, translation, done)` for each piece, in order.
+template <typename Copy>
+Result<Done, Fault> DmaPort::transfer(Iova iova, std::uint64_t size, Access access,
+                                      const DmaAttributes& attributes, Copy copy) {
+  Burst burst(*this);
+  if (wraps(iova, size))
+    return Failure{core::fail(burst.state_, make_request(*port_, iova, size, access, attributes),
+                              FaultReason::kAddressWraps)};
+  for (std::uint64_t done = 0; done < size;) {
+    const Request request = make_request(*port_, iova + done, size - done, access, attributes);
+    auto piece = core::translate(burst.state_, request);
+    if (piece) {
+      const Result<Done, Fault> copied = copy(burst, request, *piece, done);
+      if (copied) {
+        done += piece->length;
+        continue;
+      }
+      piece = Failure{copied.error()};
+    }
+    Fault fault = piece.error();
+    fault.completed = done;
+    return Failure{fault};
+  }
+  return Done{};
+}
+
+Result<Done, Fault> DmaPort::read(Iova iova, std::span<std::byte> to,
+                                  const DmaAttributes& attributes) {
+  return transfer(
+      iova, to.size(), Access::kRead, attributes,
+      [&](Burst& burst, const Request& request, const Translation& piece,
+          std::uint64_t done) -> Result<Done, Fault> {
+        if (!read_region(region_of(piece), piece.target_offset, to.subspan(done, piece.length)))
+          return Failure{core::refuse(burst.state_, request)};
+        return Done{};
+      });
+}
+
+Result<Done, Fault> DmaPort::write(Iova iova, std::span<const std::byte> from,
+                                   const DmaAttributes& attributes) {
+  return transfer(iova, from.size(), Access::kWrite, attributes,
+                  [&](Burst& burst, const Request& request, const Translation& piece,
+                      std::uint64_t done) -> Result<Done, Fault> {
+                    const auto bytes = from.subspan(done, piece.length);
+                    if (piece.outcome == Outcome::kInterrupt)
+                      return core::deliver_interrupt(burst.state_, request, bytes);
+                    if (!write_region(region_of(piece), piece.target_offset, bytes))
+                      return Failure{core::refuse(burst.state_, request)};
+                    port_->core.memory().report_dirty(piece.gpa, piece.length);
+                    return Done{};
+                  });
+}
+
+// Runs `change(old) -> new` until no other write came between.
+template <typename Change>
+Result<std::uint64_t, Fault> DmaPort::atomic(Iova iova, const DmaAttributes& attributes,
+                                             Change change) {
+  constexpr std::uint64_t kWord = sizeof(std::uint64_t);
+  Burst burst(*this);
+  const Request request = make_request(*port_, iova, kWord, Access::kReadWrite, attributes);
+  if (iova.value() % kWord != 0)
+    return Failure{core::fail(burst.state_, request, FaultReason::kMisaligned)};
+  const auto piece = core::translate(burst.state_, request);
+  if (!piece) return Failure{piece.error()};
+  if (piece->length < kWord) return Failure{core::refuse(burst.state_, request)};
+  const MemoryRegion region = region_of(*piece);
+  const auto first = load_region64(region, piece->target_offset);
+  if (!first) return Failure{core::refuse(burst.state_, request)};
+  for (std::uint64_t old = *first;;) {
+    const std::optional<std::uint64_t> desired = change(old);
+    if (!desired) return old;
+    const auto stored = compare_exchange_region64(region, piece->target_offset, old, *desired);
+    if (!stored) return Failure{core::refuse(burst.state_, request)};
+    if (!*stored) continue;
+    port_->core.memory().report_dirty(piece->gpa, kWord);
+    return old;
+  }
+}
+
+Result<std::uint64_t, Fault> DmaPort::compare_exchange(Iova iova, std::uint64_t expected,
+                                                       std::uint64_t desired,
+                                                       const DmaAttributes& attributes) {
+  return atomic(iova, attributes, [&](std::uint64_t old) {
+    return old == expected ? std::optional(desired) : std::nullopt;
+  });
+}
+
+Result<std::uint64_t, Fault> DmaPort::fetch_add(Iova iova, std::uint64_t value,
+                                                const DmaAttributes& attributes) {
+  return atomic(iova, attributes, [&](std::uint64_t old) { return std::optional(old + value); });
+}
+
+std::optional<Translation> DmaPort::peek(Iova iova, Access access,
+                                         const DmaAttributes& attributes) {
+  Burst burst(*this);
+  return core::peek(burst.state_, make_request(*port_, iova, 1, access, attributes));
+}
+
+// ---- Pins
+
+Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
+                                const DmaAttributes& attributes) {
+  Burst burst(*this);
+  const Request whole = make_request(*port_, iova, size, access, attributes);
+  if (size == 0 || wraps(iova, size))
+    return Failure{core::fail(burst.state_, whole, FaultReason::kAddressWraps)};
+  core::IommuCore& core = port_->core;
+  iotlb::PinRecord record;
+  if (port_->unit != nullptr) record.unit = port_->unit->id();
+  record.requester = port_->requester;
+  record.range = {iova, iova + (size - 1)};
+  record.since = core.clock.now();
+  Pin pin;
+  std::uint64_t context_changes = 0;
+  for (std::uint64_t done = 0; done < size;) {
+    const Request request = make_request(*port_, iova + done, size - done, access, attributes);
+    auto piece = core::translate(burst.state_, request);
+    if (done == 0) context_changes = burst.state_.context_changes;
+    record.several_tags |= context_changes != burst.state_.context_changes;
+    if (!piece) {
+      Fault fault = piece.error();
+      fault.completed = 0;  // nothing was transferred
+      return Failure{fault};
+    }
+    if (piece->host == nullptr)
+      return Failure{core::refuse(burst.state_, request, FaultReason::kNotPinnable)};
+    record.host_ranges.push_back({piece->gpa, piece->gpa + (piece->length - 1)});
+    auto& spans = pin.spans_;
+    const bool adjoins = !spans.empty() && spans.back().host + spans.back().size == piece->host &&
+                         spans.back().gpa + spans.back().size == piece->gpa;
+    if (adjoins)
+      spans.back().size += piece->length;
+    else
+      spans.push_back({piece->host, piece->length, piece->gpa});
+    done += piece->length;
+  }
+  record.tag = {burst.state_.context.domain, burst.state_.context.pasid};
+  record.epoch = burst.state_.slot.epoch();
+  pin.port_ = port_.get();
+  pin.writable_ = writes(access);
+  pin.id_ = core.tracker.add_pin(std::move(record));
+  return pin;
+}
+
+Pin::Pin(Pin&& other) noexcept { *this = std::move(other); }
+
+Pin& Pin::operator=(Pin&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  port_ = std::exchange(other.port_, nullptr);
+  id_ = std::exchange(other.id_, 0);
+  writable_ = std::exchange(other.writable_, false);
+  spans_ = std::exchange(other.spans_, {});
+  return *this;
+}
+
+void Pin::release() {
+  if (port_ == nullptr) return;
+  core::IommuCore& core = std::exchange(port_, nullptr)->core;
+  if (writable_) {
+    auto& slot = core.bursts.slot();
+    core.bursts.enter(slot);
+    for (const Span& span : spans_) core.memory().report_dirty(span.gpa, span.size);
+    core.leave(slot);
+  }
+  spans_.clear();
+  core.end_pin(id_);
+}
+
+}  // namespace weir

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iommu/iommu.h"
+
+#include "iommu/core.h"
+
+namespace weir {
+
+bool Change::complete() const { return settled_ == nullptr || settled_(); }
+
+Iommu::Iommu(IommuConfig config) : core_(std::make_unique<core::IommuCore>(std::move(config))) {}
+Iommu::~Iommu() = default;
+
+Result<Done, TableError> Iommu::use_tables(const TableParser& parser,
+                                           std::span<const std::byte> table) {
+  auto parsed = parser.parse(table);
+  if (!parsed) return Failure{parsed.error()};
+  for (UnitCoverage& unit : parsed->units) core_->coverage.units.push_back(std::move(unit));
+  return Done{};
+}
+
+UnitHost& Iommu::prepare_unit(std::uint64_t register_base) {
+  const UnitId id{static_cast<std::uint32_t>(core_->units.size())};
+  core_->units.push_back(
+      std::make_unique<core::UnitCore>(*core_, id, register_base, core_->caches));
+  return *core_->units.back();
+}
+
+void Iommu::install_unit(UnitHost& host, std::unique_ptr<Unit> unit) {
+  core_->units[host.id().value]->unit = std::move(unit);
+}
+
+// 2. Route: fixed here, from the parse of the bytes that the guest reads and from nothing else.
+Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& location) {
+  const UnitCoverage* covering = nullptr;
+  const UnitCoverage* rest = nullptr;
+  for (const UnitCoverage& unit : core_->coverage.units) {
+    if (unit.segment != location.function.segment) continue;
+    if (unit.rest_of_segment) {
+      if (rest != nullptr) return Failure{std::string("two units cover the rest of the segment")};
+      rest = &unit;
+    }
+    bool named = false;
+    for (const DeviceScope& scope : unit.scopes) named = named || scope_covers(scope, location);
+    if (!named) continue;
+    if (covering != nullptr) return Failure{std::string("the function is covered by two units")};
+    covering = &unit;
+  }
+  if (covering == nullptr) covering = rest;
+
+  core::UnitCore* unit = nullptr;
+  if (covering != nullptr) {
+    for (const auto& candidate : core_->units)
+      if (candidate->register_base() == covering->register_base) unit = candidate.get();
+    if (unit == nullptr)
+      return Failure{std::string("the tables name a unit for the function that was not added")};
+  }
+  auto port = std::make_unique<core::Port>(*core_, location.function, unit);
+  if (!core_->add_port(*port)) return Failure{std::string("the function is attached already")};
+  core_->log.write(LogLevel::kInfo, LogTopic::kRoute, [&] {
+    return core::name_of(location.function) +
+           (unit == nullptr ? " bypasses" : " is behind unit " + std::to_string(unit->id().value));
+  });
+  return std::make_unique<DmaPort>(std::move(port));
+}
+
+void Iommu::poll() { core_->poll(); }
+
+Change Iommu::change_for(std::uint64_t serial) {
+  Change change;
+  if (serial != 0)
+    change.settled_ = [core = core_.get(), serial] { return core->tracker.settled(serial); };
+  return change;
+}
+
+Change Iommu::change_memory(std::shared_ptr<const GuestMemory> memory,
+                            std::shared_ptr<const pagetables::HostMap> host_map) {
+  return change_for(core_->change_memory(std::make_unique<const pagetables::PhysicalMemory>(
+      std::move(memory), std::move(host_map), core_->sinks.dirty)));
+}
+
+Change Iommu::set_bus_master(Requester function, bool on) {
+  if (core::Port* port = core_->find_port(function))
+    // Sequentially consistent: before the epoch of the drain below.
+    port->bus_master.store(on, std::memory_order_seq_cst);
+  return on ? Change{} : reset_function(function);
+}
+
+Change Iommu::reset_function(Requester function) {
+  const iotlb::Invalidation what{.scope = iotlb::Scope::kRequester, .requester = function};
+  core_->books.invalidation(what, {});
+  return change_for(core_->tracker.issue(std::nullopt, what));
+}
+
+Change Iommu::reset() {
+  core_->log.write(LogLevel::kInfo, LogTopic::kReset, [] { return "machine reset"; });
+  for (const auto& unit : core_->units) unit->reset();
+  const iotlb::Invalidation everything{.scope = iotlb::Scope::kAll};
+  return change_for(core_->tracker.issue(std::nullopt, everything));
+}
+
+bool Iommu::revoke(std::uint64_t pin) { return core_->end_pin(pin); }
+
+Stats Iommu::stats() const {
+  const auto sum = [&](core::Count what) {
+    return core_->bursts.sum(static_cast<std::size_t>(what));
+  };
+  Stats stats;
+  for (std::size_t i = 0; i < kOutcomeCount; ++i) stats.outcomes[i] = core_->bursts.sum(i);
+  stats.walks = sum(core::Count::kWalks);
+  stats.references = sum(core::Count::kReferences);
+  stats.fills = sum(core::Count::kFills);
+  stats.refused_fills = sum(core::Count::kRefusedFills);
+  stats.evictions = sum(core::Count::kEvictions);
+  stats.context_reads = sum(core::Count::kContextReads);
+  core_->books.add_to(stats);
+  return stats;
+}
+
+}  // namespace weir

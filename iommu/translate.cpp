@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The way of a request, in the order of docs/request-path.md. Runs inside a burst; takes no lock,
+// allocates nothing on a hit, and never blocks.
+#include <algorithm>
+#include <cstring>
+
+#include "iommu/core.h"
+
+namespace weir::core {
+namespace {
+
+using iotlb::Context;
+using iotlb::ContextKind;
+using pagetables::Landing;
+using pagetables::PhysicalMemory;
+using State = DmaPort::Burst::State;
+
+// What the x86 interrupt architecture takes for itself, before any translation.
+constexpr AddressRange<Iova> kInterruptRange{Iova(0xfee00000), Iova(0xfeefffff)};
+
+[[nodiscard]] bool is_plain(const Request& r) {
+  return !r.pasid && r.address_type == AddressType::kUntranslated;
+}
+
+[[nodiscard]] std::uint32_t pasid_tag(const Request& r) {
+  return r.pasid ? r.pasid->value : Context::kNoPasid;
+}
+
+// 8. Land: through the host map. `limit` is where the translation ends, counted from `gpa`.
+[[nodiscard]] Result<Translation, FaultReason> land(const PhysicalMemory& memory, Gpa gpa,
+                                                    std::uint64_t limit, const Request& request,
+                                                    Permissions permissions) {
+  const Result<Landing, FaultReason> landing = memory.resolve(gpa);
+  if (!landing) return Failure{landing.error()};
+  const Permissions allowed = permissions & landing->permissions;
+  if (!allowed.allows(request.access)) return Failure{FaultReason::kHostMapPermission};
+  Translation t;
+  t.gpa = gpa;
+  t.hpa = landing->hpa;
+  t.length = std::min({request.size, limit, landing->contiguous});
+  t.host = landing->host();
+  t.target = landing->region->target;
+  t.target_offset = landing->offset;
+  t.permissions = allowed;
+  return t;
+}
+
+// Bytes from `iova` to the end of its page of 2^lg2; 0 stands for 2^64.
+[[nodiscard]] std::uint64_t left_in_page(Iova iova, unsigned lg2) {
+  return (std::uint64_t{1} << lg2) - iova.page_offset(lg2);
+}
+
+[[nodiscard]] Result<Translation, Fault> finish(State& burst, const Request& request,
+                                                Result<Translation, FaultReason> landed,
+                                                Outcome outcome, std::uint8_t page_lg2) {
+  if (!landed) return Failure{fail(burst, request, landed.error(), Stage::kHostMap)};
+  landed->outcome = outcome;
+  landed->page_lg2 = page_lg2;
+  count(burst.slot, outcome);
+  return std::move(landed).value();
+}
+
+// Requests that no table translates: the whole space is one piece, but for its interrupt range.
+[[nodiscard]] Result<Translation, Fault> pass(State& burst, const Request& request, Outcome outcome,
+                                              Permissions rights) {
+  const std::uint64_t limit = request.iova < kInterruptRange.first
+                                  ? kInterruptRange.first - request.iova
+                                  : ~std::uint64_t{0};
+  const Gpa gpa(request.iova.value());
+  return finish(burst, request, land(burst.port.core.memory(), gpa, limit, request, rights),
+                outcome, 0);
+}
+
+// 9. Fault: what the vendor found. The request of the fault is the piece that met it.
+[[nodiscard]] Failure<Fault> give_up(State& burst, const Fault& fault) {
+  count(burst.slot, Outcome::kFaulted);
+  burst.port.core.report(burst.port.unit, fault);
+  return Failure{fault};
+}
+
+// 4. Context: the burst's own copy, the port's, the unit's, or the guest's structures; whichever is
+// the first that is still good. Afterwards `burst.context` holds under `burst.context_changes`.
+[[nodiscard]] std::optional<Fault> refresh_context(State& burst, const Request& request) {
+  UnitCore& unit = *burst.port.unit;
+  const std::uint32_t pasid = pasid_tag(request);
+  const std::uint64_t changes = unit.contexts.changes();
+  if (const auto mine = burst.port.context.read();
+      mine && mine->changes == changes && mine->pasid == pasid) {
+    burst.context = mine->context;
+  } else if (const auto cached = unit.contexts.find(burst.port.requester, pasid)) {
+    burst.context = *cached;
+    burst.port.context.write({changes, *cached, pasid});
+  } else {
+    count(burst.slot, Count::kContextReads);
+    const auto read = unit.unit->read_context(request, burst.port.core.memory());
+    if (!read) {
+      burst.context_changes = 0;
+      return read.error();
+    }
+    burst.context = *read;
+    if (unit.contexts.fill(changes, burst.port.requester, pasid, *read))
+      burst.port.context.write({changes, *read, pasid});
+  }
+  burst.context_changes = changes;
+  burst.context_pasid = pasid;
+  return std::nullopt;
+}
+
+[[nodiscard]] bool context_is_current(const State& burst, const Request& request) {
+  return burst.context_changes == burst.port.unit->contexts.changes() &&
+         burst.context_pasid == pasid_tag(request);
+}
+
+[[nodiscard]] iotlb::Tag tag_of(const Context& context) { return {context.domain, context.pasid}; }
+
+[[nodiscard]] bool within_reach(const Context& context, const Request& request) {
+  return context.input_bits >= 64 || request.iova.value() >> context.input_bits == 0;
+}
+
+// 6. Walk and 7. Fill.
+[[nodiscard]] Result<Translation, Fault> walk_and_fill(State& burst, const Request& request) {
+  constexpr int kAttempts = 3;
+  UnitCore& unit = *burst.port.unit;
+  iotlb::FillTicket ticket;
+  // The ticket first, then the context again: a context that was dropped before the ticket was
+  // taken must not be walked into an entry (L2).
+  for (int attempt = 0;; ++attempt) {
+    ticket = unit.iotlb.begin_fill(burst.context.domain);
+    if (context_is_current(burst, request)) break;
+    if (const auto fault = refresh_context(burst, request)) return give_up(burst, *fault);
+    if (attempt == kAttempts) {
+      ticket.sequence = ~std::uint64_t{0};  // contexts change faster than we read: do not fill
+      break;
+    }
+  }
+  const Context& context = burst.context;
+  const PhysicalMemory& memory = burst.port.core.memory();
+  count(burst.slot, Count::kWalks);
+  const auto leaf = unit.unit->walk(context, request, memory);
+  if (!leaf) {
+    count(burst.slot, Count::kReferences, leaf.error().references);
+    return give_up(burst, leaf.error());
+  }
+  count(burst.slot, Count::kReferences, leaf->references);
+  const std::uint8_t lg2 = leaf->page_lg2;
+  const iotlb::FillResult filled = unit.iotlb.fill(ticket, {.tag = tag_of(context),
+                                                            .page = request.iova.page_base(lg2),
+                                                            .output = leaf->page.value(),
+                                                            .page_lg2 = lg2,
+                                                            .permissions = leaf->permissions});
+  switch (filled) {
+    case iotlb::FillResult::kEvicted:
+      count(burst.slot, Count::kEvictions);
+      [[fallthrough]];
+    case iotlb::FillResult::kFilled:
+    case iotlb::FillResult::kReplaced:
+      count(burst.slot, Count::kFills);
+      break;
+    case iotlb::FillResult::kRefused:
+      count(burst.slot, Count::kRefusedFills);
+      break;
+  }
+  return finish(burst, request,
+                land(memory, leaf->translate(request.iova.value()), left_in_page(request.iova, lg2),
+                     request, leaf->permissions & context.rights),
+                Outcome::kWalked, lg2);
+}
+
+}  // namespace
+
+Fault fail(State& burst, const Request& request, FaultReason reason, Stage stage) {
+  const Fault fault{.request = request, .reason = reason, .stage = stage};
+  count(burst.slot, Outcome::kFaulted);
+  burst.port.core.report(nullptr, fault);
+  return fault;
+}
+
+Fault refuse(State& burst, const Request& request, FaultReason reason) {
+  const Fault fault{.request = request, .reason = reason, .stage = Stage::kHostMap};
+  burst.port.core.report(nullptr, fault);
+  return fault;
+}
+
+Result<Translation, Fault> translate(State& burst, const Request& request) {
+  Port& port = burst.port;
+  // 1. The function asks.
+  // Acquire: pairs with set_bus_master, whose drain counts on bursts of its epoch seeing it.
+  if (!port.bus_master.load(std::memory_order_acquire)) [[unlikely]]
+    return Failure{fail(burst, request, FaultReason::kBusMasterOff)};
+
+  // 3. Classify what no route changes: an interrupt request is never memory.
+  if (kInterruptRange.contains(request.iova) && is_plain(request)) [[unlikely]] {
+    if (request.access != Access::kWrite)
+      return Failure{fail(burst, request, FaultReason::kInterruptMalformed)};
+    Translation message;
+    message.outcome = Outcome::kInterrupt;
+    message.length = request.size;
+    count(burst.slot, Outcome::kInterrupt);
+    return message;
+  }
+
+  // 2. Route.
+  UnitCore* const unit = port.unit;
+  if (unit == nullptr) return pass(burst, request, Outcome::kBypassed, Permissions::read_write());
+  if (unit->mode() == UnitMode::kOff)
+    return pass(burst, request, Outcome::kPassedThrough, Permissions::read_write());
+
+  // 4. Context.
+  if (!context_is_current(burst, request))
+    if (const auto fault = refresh_context(burst, request)) return give_up(burst, *fault);
+  const Context& context = burst.context;
+  if (!is_plain(request)) [[unlikely]] {
+    if (const auto fault = unit->unit->check(context, request)) return give_up(burst, *fault);
+    if (request.address_type == AddressType::kTranslated)
+      return pass(burst, request, Outcome::kTranslated, context.rights);
+  }
+  if (context.kind == ContextKind::kPassThrough && within_reach(context, request))
+    return pass(burst, request, Outcome::kPassedThrough, context.rights);
+
+  // 5. IOTLB. An entry that does not allow the access is no answer: the tables may allow it by now,
+  // and if not, the fault must be recorded.
+  if (within_reach(context, request) && context.kind != ContextKind::kPassThrough)
+    if (const auto hit = unit->iotlb.lookup(tag_of(context), request.iova)) {
+      const Permissions allowed = hit->permissions & context.rights;
+      if (allowed.allows(request.access)) [[likely]]
+        return finish(burst, request,
+                      land(port.core.memory(), Gpa(hit->output),
+                           left_in_page(request.iova, hit->page_lg2), request, allowed),
+                      Outcome::kHit, hit->page_lg2);
+    }
+
+  // 6 to 8, or 9.
+  return walk_and_fill(burst, request);
+}
+
+std::optional<Translation> peek(State& burst, const Request& request) {
+  Port& port = burst.port;
+  UnitCore* const unit = port.unit;
+  const PhysicalMemory& memory = port.core.memory();
+  const auto identity = [&](Outcome outcome) -> std::optional<Translation> {
+    auto landed = land(memory, Gpa(request.iova.value()), ~std::uint64_t{0}, request,
+                       Permissions::read_write());
+    if (!landed) return std::nullopt;
+    landed->outcome = outcome;
+    return *landed;
+  };
+  if (kInterruptRange.contains(request.iova) && is_plain(request)) return std::nullopt;
+  if (unit == nullptr) return identity(Outcome::kBypassed);
+  if (unit->mode() == UnitMode::kOff) return identity(Outcome::kPassedThrough);
+  const auto context = unit->unit->read_context(request, memory);
+  if (!context) return std::nullopt;
+  if (!is_plain(request) && unit->unit->check(*context, request)) return std::nullopt;
+  if (request.address_type == AddressType::kTranslated) return identity(Outcome::kTranslated);
+  if (context->kind == ContextKind::kPassThrough && within_reach(*context, request))
+    return identity(Outcome::kPassedThrough);
+  const auto leaf = unit->unit->walk(*context, request, memory);
+  if (!leaf) return std::nullopt;
+  auto landed = land(memory, leaf->translate(request.iova.value()),
+                     left_in_page(request.iova, leaf->page_lg2), request,
+                     leaf->permissions & context->rights);
+  if (!landed) return std::nullopt;
+  landed->outcome = Outcome::kWalked;
+  landed->page_lg2 = leaf->page_lg2;
+  return *landed;
+}
+
+Result<Done, Fault> deliver_interrupt(State& burst, const Request& request,
+                                      std::span<const std::byte> data) {
+  constexpr std::size_t kMessageBytes = 4;
+  if (data.size() != kMessageBytes || request.iova.page_offset(2) != 0)
+    return Failure{refuse(burst, request, FaultReason::kInterruptMalformed)};
+  Msi msi{.address = request.iova.value()};
+  std::memcpy(&msi.data, data.data(), kMessageBytes);
+  if (InterruptSink* sink = burst.port.core.sinks.interrupts)
+    sink->on_device_msi(burst.port.requester, msi);
+  return Done{};
+}
+
+}  // namespace weir::core

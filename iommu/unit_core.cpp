@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iommu/core.h"
+
+namespace weir::core {
+
+UnitCore::UnitCore(IommuCore& core, UnitId id, std::uint64_t register_base,
+                   const CacheOptions& caches)
+    : iotlb({.entries = caches.entries,
+             .reference = caches.organisation == CacheOptions::Organisation::kReference}),
+      core_(core),
+      id_(id),
+      register_base_(register_base) {}
+
+UnitCore::~UnitCore() = default;
+
+const Clock& UnitCore::clock() const { return core_.clock; }
+
+Result<Done, FaultReason> UnitCore::read_memory(Gpa at, std::span<std::byte> to) {
+  auto& slot = core_.bursts.slot();
+  core_.bursts.enter(slot);
+  const auto result = core_.memory().read(at, to);
+  core_.leave(slot, this);
+  return result;
+}
+
+Result<Done, FaultReason> UnitCore::write_memory(Gpa at, std::span<const std::byte> from) {
+  auto& slot = core_.bursts.slot();
+  core_.bursts.enter(slot);
+  const auto result = core_.memory().write(at, from);
+  core_.leave(slot, this);
+  return result;
+}
+
+void UnitCore::set_mode(UnitMode mode) {
+  // Sequentially consistent: before the epoch of the drain that follows, so that a burst of that
+  // epoch sees it.
+  mode_.store(mode, std::memory_order_seq_cst);
+}
+
+Ticket UnitCore::invalidate(const iotlb::Invalidation& what) {
+  const iotlb::Removed removed =
+      what.is_context_scope() ? contexts.invalidate(what) : iotlb.invalidate(what);
+  core_.books.invalidation(what, removed);
+  return booked(core_.tracker.issue(id_, what));
+}
+
+Ticket UnitCore::drain() { return booked(core_.tracker.issue_drain(id_)); }
+
+Ticket UnitCore::booked(std::uint64_t serial) {
+  if (serial != 0) core_.books.parked();
+  return {serial};
+}
+
+bool UnitCore::settled(Ticket ticket) { return core_.tracker.settled(ticket.serial); }
+
+void UnitCore::raise(Msi msi) {
+  if (core_.sinks.interrupts != nullptr) core_.sinks.interrupts->on_unit_msi(id_, msi);
+}
+
+void UnitCore::reset() {
+  set_mode(UnitMode::kOff);
+  (void)contexts.invalidate({.scope = iotlb::Scope::kContextAll});
+  (void)iotlb.invalidate({.scope = iotlb::Scope::kAll});
+  unit->reset();
+}
+
+}  // namespace weir::core

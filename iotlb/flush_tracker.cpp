@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "iotlb/flush_tracker.h"
+
+#include <algorithm>
+
+#include "base/bits.h"
+
+namespace weir::iotlb {
+namespace {
+
+constexpr Field<63, 16> kSerial{"serial"};
+constexpr Field<15, 0> kUnit{"unit + 1", "0: the embedder's own change"};
+
+}  // namespace
+
+std::uint64_t FlushTracker::issue(std::optional<UnitId> unit, const Invalidation& what) {
+  return issue(OpenTicket{.unit = unit, .what = what});
+}
+
+std::uint64_t FlushTracker::issue_drain(UnitId unit) {
+  return issue(OpenTicket{.unit = unit, .whole_unit = true, .what = {}});
+}
+
+std::uint64_t FlushTracker::issue(OpenTicket ticket) {
+  // Sequentially consistent, and before the scan: a burst that ends after the scan sees a waiter.
+  waiting_.fetch_add(1, std::memory_order_seq_cst);
+  ticket.epoch = bursts_.advance();
+  const MutexLock lock(mutex_);
+  if (is_settled(ticket)) {
+    waiting_.fetch_sub(1, std::memory_order_seq_cst);
+    return 0;
+  }
+  ticket.serial = ticket.first_serial = make_serial(ticket.unit);
+  merge_if_many(ticket);
+  open_.push_back(ticket);
+  return ticket.serial;
+}
+
+// Serials grow; their low bits name the unit, so that a merged ticket stands only for its own.
+std::uint64_t FlushTracker::make_serial(std::optional<UnitId> unit) {
+  return kSerial.of(next_serial_++) | kUnit.of(unit ? unit->value + std::uint64_t{1} : 0);
+}
+
+void FlushTracker::merge_if_many(OpenTicket& ticket) {
+  const auto same_unit = [&](const OpenTicket& open) { return open.unit == ticket.unit; };
+  if (static_cast<std::size_t>(std::count_if(open_.begin(), open_.end(), same_unit)) < kOpenPerUnit)
+    return;
+  for (const OpenTicket& open : open_)
+    if (same_unit(open)) ticket.first_serial = std::min(ticket.first_serial, open.first_serial);
+  ticket.whole_unit = true;
+  const std::size_t merged = std::erase_if(open_, same_unit);
+  // Sequentially consistent: keeps one order with issue() and waiting().
+  waiting_.fetch_sub(merged, std::memory_order_seq_cst);
+}
+
+bool FlushTracker::settled(std::uint64_t serial) {
+  if (serial == 0) return true;
+  const MutexLock lock(mutex_);
+  const auto ticket = std::find_if(open_.begin(), open_.end(), [&](const OpenTicket& open) {
+    return open.first_serial <= serial && serial <= open.serial &&
+           kUnit.get(open.serial) == kUnit.get(serial);
+  });
+  if (ticket == open_.end()) return true;
+  if (!is_settled(*ticket)) return false;
+  open_.erase(ticket);
+  // Sequentially consistent: keeps one order with issue() and waiting().
+  waiting_.fetch_sub(1, std::memory_order_seq_cst);
+  return true;
+}
+
+// Pins are looked at only once the bursts have ended: until then, one of them may still make a pin.
+bool FlushTracker::is_settled(const OpenTicket& ticket) const {
+  if (!bursts_.ended_before(ticket.epoch)) return false;
+  return std::none_of(pins_.begin(), pins_.end(), [&](const auto& held) {
+    return held.second.record.epoch < ticket.epoch && covers_pin(ticket, held.second.record);
+  });
+}
+
+bool FlushTracker::covers_pin(const OpenTicket& ticket, const PinRecord& pin) {
+  const Invalidation& what = ticket.what;
+  const bool same_unit = !ticket.unit || ticket.unit == pin.unit;
+  if (ticket.whole_unit || (same_unit && pin.several_tags)) return same_unit;
+  switch (what.scope) {
+    case Scope::kHostRange:
+      return std::any_of(pin.host_ranges.begin(), pin.host_ranges.end(),
+                         [&](const auto& range) { return range.overlaps(what.host_range); });
+    case Scope::kRequester:
+      return pin.requester == what.requester;
+    case Scope::kContextAll:
+    case Scope::kAll:
+      return same_unit;
+    case Scope::kContextDomain:
+    case Scope::kDomain:
+      return same_unit && pin.tag.domain == what.domain;
+    case Scope::kContextDevice:
+      return same_unit && what.matches(pin.requester);
+    case Scope::kPasid:
+      return same_unit && pin.tag.domain == what.domain && what.pasid &&
+             pin.tag.pasid == what.pasid->value;
+    case Scope::kRange:
+      return same_unit && pin.tag.domain == what.domain &&
+             (!what.pasid || pin.tag.pasid == what.pasid->value) && pin.range.overlaps(what.range);
+  }
+  return true;
+}
+
+std::uint64_t FlushTracker::add_pin(PinRecord pin) {
+  const MutexLock lock(mutex_);
+  const std::uint64_t id = next_pin_++;
+  pins_.emplace(id, HeldPin{std::move(pin)});
+  return id;
+}
+
+bool FlushTracker::remove_pin(std::uint64_t id) {
+  const MutexLock lock(mutex_);
+  return pins_.erase(id) != 0;
+}
+
+std::vector<OverduePin> FlushTracker::take_overdue(Clock::Duration now, Clock::Duration limit) {
+  std::vector<OverduePin> overdue;
+  const MutexLock lock(mutex_);
+  if (open_.empty()) return overdue;
+  for (auto& [id, held] : pins_) {
+    const PinRecord& pin = held.record;
+    if (held.reported || now - pin.since < limit) continue;
+    const bool awaited = std::any_of(open_.begin(), open_.end(), [&](const OpenTicket& ticket) {
+      return pin.epoch < ticket.epoch && covers_pin(ticket, pin);
+    });
+    if (!awaited) continue;
+    held.reported = true;
+    overdue.push_back({id, pin.requester, pin.range, now - pin.since});
+  }
+  return overdue;
+}
+
+}  // namespace weir::iotlb

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who must still let go before a completion may be published: bursts that began earlier, and pins
+// that an invalidation covers. The caches have been dropped by then; this is the rest of L1.
+// Nothing here blocks: a ticket is settled or it is not, and whoever ends a burst or a pin asks
+// again when somebody waits.
+//
+// All members: any thread. No sink is called from here.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/mutex.h"
+#include "iotlb/bursts.h"
+#include "iotlb/entry.h"
+#include "iotlb/invalidation.h"
+
+namespace weir::iotlb {
+
+// A device's hold on host memory, as far as invalidations are concerned.
+struct PinRecord {
+  std::optional<UnitId> unit;  // empty: bypass or window; no guest flush covers it
+  Requester requester;
+  Tag tag{};                  // of the entries behind it
+  bool several_tags = false;  // its context changed while it was made: any tag of the unit is meant
+  AddressRange<Iova> range{};
+  std::vector<AddressRange<Gpa>> host_ranges;
+  std::uint64_t epoch = 0;  // of the burst that made it
+  Clock::Duration since{};
+};
+
+struct OverduePin {
+  std::uint64_t id = 0;
+  Requester requester;
+  AddressRange<Iova> range{};
+  Clock::Duration age{};
+};
+
+class FlushTracker {
+ public:
+  explicit FlushTracker(BurstRegistry& bursts) : bursts_(bursts) {}
+
+  // Call after the caches have dropped what `what` covers. `unit` is whose translations it speaks
+  // of; empty for the embedder's own changes, which concern all. Gives 0 if nothing had to be
+  // waited for, else a serial to ask settled() about.
+  [[nodiscard]] std::uint64_t issue(std::optional<UnitId> unit, const Invalidation& what);
+  // Everything of the unit that is in flight.
+  [[nodiscard]] std::uint64_t issue_drain(UnitId unit);
+  [[nodiscard]] bool settled(std::uint64_t serial);
+  // True while some ticket is open: whoever ends a burst then polls.
+  [[nodiscard]] bool waiting() const {
+    // Sequentially consistent: pairs with BurstRegistry::leave, see there.
+    return waiting_.load(std::memory_order_seq_cst) != 0;
+  }
+
+  // REQUIRES: inside the burst that made the translations.
+  [[nodiscard]] std::uint64_t add_pin(PinRecord pin);
+  // False: no such pin (any more).
+  bool remove_pin(std::uint64_t id);
+  // Pins that open tickets have waited for longer than `limit`, each given once.
+  [[nodiscard]] std::vector<OverduePin> take_overdue(Clock::Duration now, Clock::Duration limit);
+
+ private:
+  struct OpenTicket {
+    std::uint64_t serial = 0;
+    std::uint64_t first_serial = 0;  // stands for its unit's tickets from here to `serial`
+    std::uint64_t epoch = 0;
+    std::optional<UnitId> unit;
+    bool whole_unit = false;
+    Invalidation what;
+  };
+  struct HeldPin {
+    PinRecord record;
+    bool reported = false;
+  };
+
+  // A guest may flush without end while one pin is held. Beyond this many open tickets of a unit
+  // they are merged into one that waits for all of the unit: coarser, never early, and bounded.
+  static constexpr std::size_t kOpenPerUnit = 64;
+
+  [[nodiscard]] std::uint64_t issue(OpenTicket ticket);
+  [[nodiscard]] std::uint64_t make_serial(std::optional<UnitId> unit) WEIR_REQUIRES(mutex_);
+  void merge_if_many(OpenTicket& ticket) WEIR_REQUIRES(mutex_);
+  [[nodiscard]] bool is_settled(const OpenTicket& ticket) const WEIR_REQUIRES(mutex_);
+  [[nodiscard]] static bool covers_pin(const OpenTicket& ticket, const PinRecord& pin);
+
+  // Constant after construction.
+  BurstRegistry& bursts_;
+
+  // Atomic.
+  std::atomic<std::uint64_t> waiting_{0};  // open tickets
+
+  // Guarded.
+  mutable Mutex mutex_;
+  std::uint64_t next_serial_ WEIR_GUARDED_BY(mutex_) = 1;
+  std::uint64_t next_pin_ WEIR_GUARDED_BY(mutex_) = 1;
+  std::list<OpenTicket> open_ WEIR_GUARDED_BY(mutex_);
+  std::map<std::uint64_t, HeldPin> pins_ WEIR_GUARDED_BY(mutex_);
+};
+
+}  // namespace weir::iotlb
