@@ -46,6 +46,8 @@ class UnitHost {
   virtual ~UnitHost() = default;
 
   [[nodiscard]] virtual UnitId id() const = 0;
+  // The PCI segment that the unit serves: its tables and commands name requesters without one.
+  [[nodiscard]] virtual std::uint16_t segment() const { return 0; }
   [[nodiscard]] virtual const Clock& clock() const = 0;
 
   // Guest memory for queues, status words and logs. Each call sees one consistent snapshot; writes
