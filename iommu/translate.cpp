@@ -148,7 +148,7 @@ constexpr AddressRange<Iova> kInterruptRange{Iova(0xfee00000), Iova(0xfeefffff)}
                                                             .page = request.iova.page_base(lg2),
                                                             .output = leaf->page.value(),
                                                             .page_lg2 = lg2,
-                                                            .permissions = leaf->permissions});
+                                                            .permissions = leaf->cacheable()});
   switch (filled) {
     case iotlb::FillResult::kEvicted:
       count(burst.slot, Count::kEvictions);

@@ -17,7 +17,7 @@ constexpr Field<19, 0> kPasid{"PASID"};
 constexpr Bit<58> kWithPasid{"with PASID"};
 constexpr auto kTagWord = layout<64>(kValid, kSize, kDomain, kPasid, kWithPasid);
 
-constexpr std::uint64_t kPermissionMask = Permissions::kReadBit | Permissions::kWriteBit;
+constexpr std::uint64_t kPermissionMask = Permissions::kAllBits;  // below any page base
 
 [[nodiscard]] std::uint64_t mix(std::uint64_t x) {
   x *= 0x9e3779b97f4a7c15;  // Fibonacci hashing: the high half is well mixed

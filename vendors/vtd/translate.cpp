@@ -51,7 +51,7 @@ Result<Leaf<Gpa>, Fault> walk_second_stage(const iotlb::Context& context, const 
   const std::uint64_t input = piece.iova.value();
   pagetables::DirectReader reader(memory);
   auto leaf = pagetables::walk<VtdSecondStage>(capabilities.rules, reader, Gpa(context.stage2_root),
-                                               context.stage2_levels, input, piece.access);
+                                               context.stage2_levels, input, Ask{.access = piece.access});
   if (!leaf)
     return failed(context, piece, leaf.error(), code_of(leaf.error().reason, piece.access));
 
