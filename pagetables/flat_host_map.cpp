@@ -11,6 +11,7 @@ constexpr Field<63, 12> kTo{"HPA of the page"};
 constexpr Bit<4> kMapped{"mapped"};
 constexpr Field<3, 0> kPermissions{"permissions"};
 constexpr auto kWord = layout<64>(kTo, kMapped, kPermissions);
+static_assert(kWord.reserved == bit_mask(11, 5));
 
 }  // namespace
 
