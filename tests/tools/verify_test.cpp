@@ -44,6 +44,22 @@ TEST(Verify, EveryRecordedLegacyVectorPasses) {
       << ran.out;
 }
 
+// What is permitted does not depend on what a cache happens to hold: none, one that evicts all the
+// time, and one that keeps everything stay within it.
+TEST(Verify, EveryCacheStaysWithinWhatIsPermitted) {
+  using Organisation = CacheOptions::Organisation;
+  const auto files = recorded_files("vtd-legacy");
+  for (const auto organisation : {Organisation::kSetAssociative, Organisation::kReference}) {
+    for (const std::size_t entries : {0, 1, 4, 65536}) {
+      VerifyOptions options;
+      options.caches = {.organisation = organisation, .entries = entries};
+      const Ran ran = verify(files, options);
+      EXPECT_EQ(ran.status, 0) << entries << " entries\n" << ran.out << ran.err;
+      EXPECT_EQ(ran.last_line(), "6300 passed, 0 failed");
+    }
+  }
+}
+
 TEST(Verify, PrintsALineForEachDeviation) {
   const Ran ran = verify(recorded_files("vtd-legacy"));
   const std::regex line("deviation [-0-9a-z]+: [0-9]+ agree, [0-9]+ differ");
@@ -105,7 +121,8 @@ TEST(Verify, ShowsNoMoreFailuresThanAskedFor) {
                               R"("res":{"fault":14,"rec":1},"tag":"sole")");
   }
   const TemporaryFile file(joined(lines));
-  const Ran ran = verify({file.path()}, {.files = {}, .failures = 2, .deviations = 0});
+  const Ran ran =
+      verify({file.path()}, {.files = {}, .failures = 2, .deviations = 0, .caches = {}});
   EXPECT_EQ(ran.status, 1);
   const std::regex shown("FAILED in ");
   EXPECT_EQ(std::distance(std::sregex_iterator(ran.out.begin(), ran.out.end(), shown), {}), 2);
@@ -116,7 +133,8 @@ TEST(Verify, CountsADeviationApartEvenIfItDiffers) {
   auto lines = first_lines(recorded_files("vtd-legacy").at(0), kSomeCases);
   const TemporaryFile file(edited(lines, R"RE("res":\{"gpa":"[0-9a-f]+"\},"tag":"sole")RE",
                                   R"("res":{"msi":1},"tag":"sole","qemu_deviation":"made-up")"));
-  const Ran ran = verify({file.path()}, {.files = {}, .failures = 10, .deviations = 1});
+  const Ran ran =
+      verify({file.path()}, {.files = {}, .failures = 10, .deviations = 1, .caches = {}});
   EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
   EXPECT_NE(ran.out.find("deviation made-up: 0 agree, 1 differ\n"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("  differs in "), std::string::npos) << ran.out;

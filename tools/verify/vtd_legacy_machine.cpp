@@ -49,8 +49,8 @@ std::string check_record(const FaultRecord& record, Requester requester, Iova io
 
 class VtdLegacyMachine final : public Machine {
  public:
-  VtdLegacyMachine(GuestRam ram, std::vector<Requester> devices)
-      : ram_(std::move(ram)), devices_(std::move(devices)), probe_(ram_) {}
+  VtdLegacyMachine(GuestRam ram, std::vector<Requester> devices, const MachineOptions& options)
+      : ram_(std::move(ram)), devices_(std::move(devices)), options_(options), probe_(ram_) {}
 
   Result<Done, std::string> load(const Fields& fields) override;
   Verdict run(std::size_t index) override;
@@ -74,6 +74,7 @@ class VtdLegacyMachine final : public Machine {
   // Constant after construction.
   GuestRam ram_;
   const std::vector<Requester> devices_;
+  const MachineOptions options_;
   ManualClock clock_;
   // Of the current case; destroyed from the last to the first.
   DmaProbe probe_;
@@ -103,7 +104,8 @@ Result<Done, std::string> VtdLegacyMachine::load(const Fields& fields) {
 Result<Done, std::string> VtdLegacyMachine::build(const vtd::Options& options, DriverPages pages) {
   iommu_.emplace(IommuConfig{.memory = ram_.memory(),
                              .clock = &clock_,
-                             .sinks = {.interrupts = &probe_, .dirty = &probe_}});
+                             .sinks = {.interrupts = &probe_, .dirty = &probe_},
+                             .caches = options_.caches});
   UnitCoverage everything;
   everything.register_base = kRegisterBase;
   everything.rest_of_segment = true;
@@ -250,7 +252,8 @@ Verdict VtdLegacyMachine::run(std::size_t index) {
 
 }  // namespace
 
-std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header) {
+std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header,
+                                                 const MachineOptions& options) {
   const auto ranges = read_ram_ranges(header);
   auto devices = read_devices(header);
   if (!header.ok()) return nullptr;
@@ -259,7 +262,7 @@ std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header) {
     header.complain("ram", ram.error());
     return nullptr;
   }
-  return std::make_unique<VtdLegacyMachine>(std::move(*ram), std::move(devices));
+  return std::make_unique<VtdLegacyMachine>(std::move(*ram), std::move(devices), options);
 }
 
 }  // namespace weir::verify
