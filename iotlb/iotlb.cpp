@@ -103,11 +103,11 @@ std::optional<Hit> Iotlb::lookup_size(Tag tag, Iova iova, std::uint8_t lg2) {
     std::size_t way = kWays;
     for (std::size_t w = 0; w < kWays; ++w) {
       // Acquire, each: a word of a later write makes that write's odd sequence visible below.
-      const bool match = (set.tag[w].load(std::memory_order_acquire) == wanted_tag) &
-                         (set.page[w].load(std::memory_order_acquire) == wanted_page);
+      const std::uint64_t difference = (set.tag[w].load(std::memory_order_acquire) ^ wanted_tag) |
+                                       (set.page[w].load(std::memory_order_acquire) ^ wanted_page);
       const std::uint64_t word = set.output[w].load(std::memory_order_acquire);
-      output = match ? word : output;
-      way = match ? w : way;
+      output = difference == 0 ? word : output;
+      way = difference == 0 ? w : way;
     }
     // Relaxed: ordered after the way loads because those are acquire.
     if (set.sequence.load(std::memory_order_relaxed) != before) continue;
