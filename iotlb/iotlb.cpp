@@ -16,6 +16,7 @@ constexpr Field<51, 20> kDomain{"domain"};
 constexpr Field<19, 0> kPasid{"PASID"};
 constexpr Bit<58> kWithPasid{"with PASID"};
 constexpr auto kTagWord = layout<64>(kValid, kSize, kDomain, kPasid, kWithPasid);
+static_assert(kTagWord.reserved == bit_mask(62, 59));
 
 constexpr std::uint64_t kPermissionMask = Permissions::kReadBit | Permissions::kWriteBit;
 
