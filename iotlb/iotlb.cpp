@@ -229,6 +229,7 @@ Removed Iotlb::invalidate(const Invalidation& what) {
   }
   // Sequentially consistent: see the update in fill().
   const std::uint64_t sizes = sizes_.load(std::memory_order_seq_cst);
+  if (sizes == 0) return removed;
   if (what.scope == Scope::kRange) {
     // How many sets the range can touch, size by size.
     std::uint64_t visits = 0;

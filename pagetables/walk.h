@@ -202,10 +202,15 @@ template <RadixFormat Format, TableReader Reader,
   Space entry_at{};
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     KnownTable<Space> here{root, static_cast<std::uint8_t>(levels), Permissions::all()};
+    // A known way that does not allow the access is walked again from the root: the stop must be the
+    // entry that says so.
     if (attempt == 0)
-      if (const auto known = cache.find(input)) here = *known;
+      if (const auto known = cache.find(input); known && known->permissions.allows(ask.access))
+        here = *known;
     std::array<detail::OwedUpdate, Format::kMaxLevels> owed;
     std::size_t owed_count = 0;
+    std::array<KnownTable<Space>, Format::kMaxLevels> found;
+    std::size_t found_count = 0;
     for (;;) {
       const unsigned level = here.level;
       const std::uint64_t index =
@@ -241,8 +246,7 @@ template <RadixFormat Format, TableReader Reader,
           return stop(FaultReason::kSkippedBits, level, entry_at);
         here.table = Space(step.address);
         here.level = step.next_level;
-        // A table whose way down still owes an accessed bit is not worth knowing.
-        if (owed_count == 0) cache.store(input, here);
+        found[found_count++] = here;
         continue;
       }
       if (const auto refused = Format::refuse(here.permissions, ask))
@@ -256,6 +260,8 @@ template <RadixFormat Format, TableReader Reader,
         return Failure{failure};
       }
       if (!*settled) break;  // walk again
+      // Only now: who starts from a known table must owe nothing above it.
+      for (std::size_t i = 0; i < found_count; ++i) cache.store(input, found[i]);
       const std::uint64_t now = *entry | bits;
       return Leaf<Space>{.page = Space(step.address),
                          .page_lg2 = step.page_lg2,
