@@ -54,9 +54,6 @@ struct CacheOptions {
   // For the answers of a host map that reads tables; memory slots need none.
   std::size_t host_map_entries = 1024;
 };
-Organisation organisation = Organisation::kSetAssociative;
-std::size_t entries = 4096;  // rounded up to a power of two; 0: no IOTLB. kReference: 0 is no limit
-};
 
 struct IommuConfig {
   std::shared_ptr<const GuestMemory> memory;                      // required
