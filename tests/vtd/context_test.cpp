@@ -4,6 +4,9 @@
 // pass-through, R9 translation-table modes, and words that real guests wrote.
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <span>
+
 #include "tests/vtd/unit_fixture.h"
 #include "vendors/vtd/tables.h"
 
@@ -226,6 +229,56 @@ TEST_F(ContextTest, L7PassThrough) {
   }
   set_context(9 | 2, 0x402);
   EXPECT_FALSE(fault_of(request(~std::uint64_t{0}))->recorded);
+}
+
+// Memory whose every read of a context's high word finds the guest rewriting the entry.
+class RewritingMemory final : public MemoryTarget {
+ public:
+  explicit RewritingMemory(unsigned rewrites) : left_(rewrites) {}
+  bool read(std::uint64_t offset, std::span<std::byte> to) override {
+    ++reads;
+    const bool high = offset % 16 == 8;
+    if (high && left_ > 0) {
+      --left_;
+      ++version_;
+    }
+    const std::uint64_t word = high ? version_ << 8 | 2 : version_ << 12 | 1;
+    std::memcpy(to.data(), &word, to.size());
+    return true;
+  }
+  bool write(std::uint64_t, std::span<const std::byte>) override { return false; }
+  unsigned reads = 0;
+
+ private:
+  unsigned left_;
+  std::uint64_t version_ = 8;
+};
+
+// L3: the words of an entry are used together only if memory held them together. One that never
+// stands still is given up after a while, as unreadable.
+TEST_F(ContextTest, EntryRewrittenBetweenItsWords) {
+  constexpr std::uint64_t kTable = kRamBytes;
+  std::uint64_t root[512] = {kTable | 1};
+  for (const unsigned rewrites : {1U, 3U, 1000U}) {
+    RewritingMemory table(rewrites);
+    auto memory = GuestMemory::create(
+        {{.first = Hpa(kRoot), .size = sizeof root, .host = reinterpret_cast<std::byte*>(root)},
+         {.first = Hpa(kTable), .size = 4096, .target = &table}});
+    ASSERT_TRUE(memory);
+    const pagetables::PhysicalMemory physical(
+        std::make_shared<const GuestMemory>(std::move(*memory)));
+    set_root(kRoot);
+    const auto context = unit_.read_context(request(0), physical);
+    if (rewrites < 8) {
+      ASSERT_TRUE(context);
+      EXPECT_EQ(context->domain.value, 8 + rewrites);
+      EXPECT_EQ(context->stage2_root >> 12, 8 + rewrites);
+    } else {
+      ASSERT_FALSE(context);
+      EXPECT_EQ(context.error().code, 0x09);
+      EXPECT_LT(table.reads, 100U);
+    }
+  }
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -78,6 +79,8 @@ class FakeHost final : public UnitHost {
     messages_.clear();
     modes_.clear();
   }
+  // Called once, between finding the answer of settled() and giving it.
+  std::function<void()> after_asking;
   // Called by the unit's interrupts, as a sink that calls back would be.
   std::function<void(Msi)> on_raise;
   std::uint16_t segment_number = 0;
@@ -106,8 +109,13 @@ class FakeHost final : public UnitHost {
     return give_ticket();
   }
   [[nodiscard]] bool settled(Ticket ticket) override {
-    const std::lock_guard lock(mutex_);
-    return open_.count(ticket.serial) == 0;
+    bool answer = false;
+    {
+      const std::lock_guard lock(mutex_);
+      answer = open_.count(ticket.serial) == 0;
+    }
+    if (after_asking) std::exchange(after_asking, nullptr)();
+    return answer;
   }
   void raise(Msi msi) override {
     {

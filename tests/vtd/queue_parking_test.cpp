@@ -90,6 +90,19 @@ TEST_F(QueueParkingTest, AnotherThreadsPollCarriesOn) {
   EXPECT_EQ(host_.load32(kStatusAt), 2U);
 }
 
+// The ticket settles, and somebody polls for it, just after the runner has been told that it had
+// not: nobody will poll again, so the runner has to look once more.
+TEST_F(QueueParkingTest, SettledBetweenAskingAndParking) {
+  host_.hold();
+  post(kFlushDomain4);
+  host_.after_asking = [this] {
+    host_.release();
+    unit_.poll();
+  };
+  post(kWaitStatus, kStatusAt);
+  EXPECT_EQ(host_.load32(kStatusAt), 2U);
+}
+
 // 10.4.4: QIES goes when the queue has drained.
 TEST_F(QueueParkingTest, DisablingDrains) {
   host_.hold();

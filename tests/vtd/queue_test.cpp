@@ -281,9 +281,11 @@ TEST_F(QueueTest, SinkMayCallBackIn) {
     post(0x15);
     unit_.poll();
     (void)read64(kIqh);
+    turn_on(kTe);  // not the queue's: taken up in another pass
   };
   post(0x15);
   EXPECT_EQ(calls, 4);
+  EXPECT_EQ(read32(kGsts), kTe | kQie);
   EXPECT_EQ(head(), 4U * 16);
 }
 
