@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+
+#include "tools/exit_status.h"
+#include "tools/verify_command.h"
+
+namespace weir::tools {
+namespace {
+
+// Streams for a subcommand, and what it answered.
+struct Call {
+  std::ostream& out;
+  std::ostream& err;
+  std::function<int()> run;
+};
+
+void add_verify(CLI::App& app, Call& call) {
+  auto options = std::make_shared<VerifyOptions>();
+  CLI::App* const command =
+      app.add_subcommand("verify", "Compare with recorded test vectors, operation by operation");
+  command->add_option("VECTOR", options->files, "Vector files (JSON lines, plain or xz)")
+      ->required();
+  command->add_option("--failures", options->failures, "Failing operations to show in full")
+      ->capture_default_str();
+  command
+      ->add_option("--deviations", options->deviations,
+                   "Operations to show in full for each QEMU deviation that differs here")
+      ->capture_default_str();
+  command->add_option("--entries", options->caches.entries, "IOTLB entries; 0: none")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command->add_flag_callback(
+      "--reference-cache",
+      [options] { options->caches.organisation = CacheOptions::Organisation::kReference; },
+      "Exact LRU over all entries instead (0 entries: no limit)");
+  command->callback([options, &call] {
+    call.run = [=, &call] { return run_verify(*options, call.out, call.err); };
+  });
+}
+
+// Every subcommand: its options, and in its callback the call to make. They are listed in this
+// order by --help.
+constexpr void (*kSubcommands[])(CLI::App& app, Call& call) = {
+    add_verify,
+};
+
+int parse_and_run(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
+  CLI::App app("A two-stage IOMMU in software", "weir");
+  app.require_subcommand(1);
+  // One line, as for every other kind of bad input.
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    std::string line = error.what();
+    for (char& c : line) {
+      if (c == '\n') c = ' ';
+    }
+    return "weir: " + line + " (see weir --help)\n";
+  });
+  Call call{out, err, {}};
+  for (const auto add : kSubcommands) add(app, call);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, out, err) == 0 ? kGood : kUnusable;
+  }
+  return call.run();
+}
+
+}  // namespace
+
+int run_command_line(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
+  try {
+    const int status = parse_and_run(argc, argv, out, err);
+    if (out.flush()) return status;
+    err << "weir: the output cannot be written\n";
+  } catch (const std::exception& error) {
+    err << "weir: " << error.what() << "\n";
+  }
+  return kUnusable;
+}
+
+}  // namespace weir::tools

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A case of mode vtd-legacy as plain values, read out of its JSON line and checked whole before
+// anything of it is carried out. Numbers are as the file writes them; what they mean to a register
+// or a descriptor is the driver's business (vtd_driver.h).
+//
+// Pure values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/access.h"
+#include "base/address.h"
+#include "base/ids.h"
+#include "tools/verify/fields.h"
+
+namespace weir::verify {
+
+// Consecutive 64-bit words.
+struct MemoryRun {
+  Gpa first;
+  std::vector<std::uint64_t> words;
+};
+
+struct VtdConfig {
+  unsigned address_bits = 0;  // MGAW and the host address width
+  bool caching_mode = false;
+  bool through_queue = false;  // how invalidations are sent
+  std::uint64_t cap = 0;
+  std::uint64_t ecap = 0;
+};
+
+// What a DMA may come to.
+struct Reached {
+  Gpa gpa;
+  friend bool operator==(Reached, Reached) = default;
+};
+struct BecameInterrupt {
+  friend bool operator==(BecameInterrupt, BecameInterrupt) = default;
+};
+struct Blocked {
+  bool recorded = false;
+  std::uint8_t code = 0;  // compared only when recorded: the guest sees no code otherwise
+  friend bool operator==(Blocked a, Blocked b) {
+    return a.recorded == b.recorded && (!a.recorded || a.code == b.code);
+  }
+};
+using DmaResult = std::variant<Reached, BecameInterrupt, Blocked>;
+
+[[nodiscard]] std::string in_words(const DmaResult& result);
+
+struct Dma {
+  Requester requester;
+  Iova iova;
+  Access access = Access::kRead;
+  unsigned size = 0;                 // 1…4096, inside one page
+  std::vector<DmaResult> permitted;  // `res` first, then `also`
+};
+
+struct EditMemory {
+  std::vector<MemoryRun> runs;
+};
+struct SwitchTranslation {
+  bool on = false;
+};
+struct SetRoot {
+  Gpa root;
+};
+struct Invalidate {
+  enum class What : std::uint8_t { kContext, kIotlb };
+  enum class Granularity : std::uint8_t { kGlobal = 1, kDomain = 2, kFine = 3 };  // device or page
+  What what = What::kContext;
+  Granularity granularity = Granularity::kGlobal;
+  std::uint16_t domain = 0;
+  std::uint16_t source = 0;
+  std::uint8_t function_mask = 0;
+  Gpa address;  // page-aligned
+  std::uint8_t address_mask = 0;
+  bool leaf_only = false;
+};
+struct BadDescriptor {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  std::vector<std::uint64_t> queue_error;  // what FSTS.IQE may read
+};
+// Faulting writes with no clearing between them.
+struct FaultBurst {
+  struct Write {
+    Requester requester;
+    Iova iova;
+  };
+  std::vector<Write> writes;
+  Requester first;
+  std::uint64_t first_page = 0;  // FI
+  std::uint8_t first_code = 0;
+  std::vector<std::uint64_t> overflow;  // what FSTS.PFO may read
+};
+
+using VtdOperation = std::variant<EditMemory, SwitchTranslation, SetRoot, Invalidate, BadDescriptor,
+                                  FaultBurst, Dma>;
+
+struct VtdCase {
+  VtdConfig config;
+  Gpa root;
+  std::vector<MemoryRun> memory;
+  std::vector<VtdOperation> operations;
+};
+
+// "bb:dd.f" of segment 0; complains about `key` otherwise.
+[[nodiscard]] Requester read_bdf(const Fields& fields, const char* key);
+
+// Empty, or wrong in part, once `fields` has complained.
+[[nodiscard]] VtdCase read_vtd_case(const Fields& fields);
+
+}  // namespace weir::verify
