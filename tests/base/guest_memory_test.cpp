@@ -47,14 +47,14 @@ class GuestMemoryTest : public testing::Test {
       ram[i] = std::byte(0x80);
       top[i] = std::byte(0x40);
     }
-    auto made = GuestMemory::create(
-        {{.first = Hpa(0xffffffffffffff00), .size = kSize, .host = top.data()},
-         {.first = Hpa(0x1200), .size = 64, .target = &device},
-         {.first = Hpa(0x1000),
-          .size = kSize,
-          .host = rom.data(),
-          .permissions = Permissions::read_only()},
-         {.first = Hpa(0x1100), .size = kSize, .host = ram.data()}});
+    auto made =
+        GuestMemory::create({{.first = Hpa(0xffffffffffffff00), .size = kSize, .host = top.data()},
+                             {.first = Hpa(0x1200), .size = 64, .target = &device},
+                             {.first = Hpa(0x1000),
+                              .size = kSize,
+                              .host = rom.data(),
+                              .permissions = Permissions::read_only()},
+                             {.first = Hpa(0x1100), .size = kSize, .host = ram.data()}});
     EXPECT_TRUE(made.ok()) << made.error();
     if (made) memory.emplace(std::move(made).value());
   }
