@@ -38,6 +38,7 @@ class UnitCore final : public UnitHost {
   ~UnitCore() override;
 
   [[nodiscard]] UnitId id() const override { return id_; }
+  [[nodiscard]] std::uint16_t segment() const override;
   [[nodiscard]] const Clock& clock() const override;
   [[nodiscard]] Result<Done, FaultReason> read_memory(Gpa at, std::span<std::byte> to) override;
   [[nodiscard]] Result<Done, FaultReason> write_memory(Gpa at,
@@ -46,6 +47,7 @@ class UnitCore final : public UnitHost {
   Ticket invalidate(const iotlb::Invalidation& what) override;
   Ticket drain() override;
   [[nodiscard]] bool settled(Ticket ticket) override;
+  void log(LogLevel level, LogTopic topic, std::string_view line) override;
   void raise(Msi msi) override;
 
   [[nodiscard]] std::uint64_t register_base() const { return register_base_; }

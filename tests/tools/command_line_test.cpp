@@ -40,6 +40,7 @@ TEST(CommandLine, WrongUseIsOneLineAndStatusTwo) {
       {"verify", "--failures", "many", "x"},
       {"verify", "--failures", "-1", "x"},
       {"verify", "no/such/file"},
+      {"verify", "--entries", "99999999999", "x"},
   };
   for (const auto& arguments : wrong) {
     const Ran ran = weir(arguments);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -49,8 +50,8 @@ std::string check_record(const FaultRecord& record, Requester requester, Iova io
 
 class VtdLegacyMachine final : public Machine {
  public:
-  VtdLegacyMachine(GuestRam ram, std::vector<Requester> devices)
-      : ram_(std::move(ram)), devices_(std::move(devices)), probe_(ram_) {}
+  VtdLegacyMachine(GuestRam ram, std::vector<Requester> devices, const MachineOptions& options)
+      : ram_(std::move(ram)), devices_(std::move(devices)), options_(options), probe_(ram_) {}
 
   Result<Done, std::string> load(const Fields& fields) override;
   Verdict run(std::size_t index) override;
@@ -74,12 +75,13 @@ class VtdLegacyMachine final : public Machine {
   // Constant after construction.
   GuestRam ram_;
   const std::vector<Requester> devices_;
+  const MachineOptions options_;
   ManualClock clock_;
   // Of the current case; destroyed from the last to the first.
   DmaProbe probe_;
   VtdCase case_;
-  std::optional<Iommu> iommu_;
-  std::optional<VtdDriver> driver_;
+  std::unique_ptr<Iommu> iommu_;
+  std::unique_ptr<VtdDriver> driver_;
   std::map<Requester, std::unique_ptr<DmaPort>> ports_;
 };
 
@@ -101,9 +103,10 @@ Result<Done, std::string> VtdLegacyMachine::load(const Fields& fields) {
 }
 
 Result<Done, std::string> VtdLegacyMachine::build(const vtd::Options& options, DriverPages pages) {
-  iommu_.emplace(IommuConfig{.memory = ram_.memory(),
-                             .clock = &clock_,
-                             .sinks = {.interrupts = &probe_, .dirty = &probe_}});
+  iommu_ = std::make_unique<Iommu>(IommuConfig{.memory = ram_.memory(),
+                                               .clock = &clock_,
+                                               .sinks = {.interrupts = &probe_, .dirty = &probe_},
+                                               .caches = options_.caches});
   UnitCoverage everything;
   everything.register_base = kRegisterBase;
   everything.rest_of_segment = true;
@@ -113,7 +116,7 @@ Result<Done, std::string> VtdLegacyMachine::build(const vtd::Options& options, D
     return Failure{"the DMAR is refused: " + used.error().cause};
   }
   auto& unit = iommu_->add_unit<vtd::Unit>(kRegisterBase, options);
-  driver_.emplace(*iommu_, unit, ram_, pages);
+  driver_ = std::make_unique<VtdDriver>(*iommu_, unit, ram_, pages);
   const std::string difference =
       compare_capabilities(case_.config, driver_->capabilities(), driver_->extended_capabilities());
   if (!difference.empty()) return Failure{difference};
@@ -250,7 +253,8 @@ Verdict VtdLegacyMachine::run(std::size_t index) {
 
 }  // namespace
 
-std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header) {
+std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header,
+                                                 const MachineOptions& options) {
   const auto ranges = read_ram_ranges(header);
   auto devices = read_devices(header);
   if (!header.ok()) return nullptr;
@@ -259,7 +263,7 @@ std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header) {
     header.complain("ram", ram.error());
     return nullptr;
   }
-  return std::make_unique<VtdLegacyMachine>(std::move(*ram), std::move(devices));
+  return std::make_unique<VtdLegacyMachine>(std::move(*ram), std::move(devices), options);
 }
 
 }  // namespace weir::verify

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <span>
+#include <string>
 
 namespace weir::vtd {
 namespace {
@@ -27,6 +28,9 @@ void stop(Shared& shared, Error error, std::uint64_t resets) WEIR_EXCLUDES(share
     if (shared.resets == resets) outbox.add(stop_with(shared, error));
   }
   outbox.send(shared.host);
+  shared.host.log(LogLevel::kWarning, LogTopic::kGuestError,
+                  "VT-d: the invalidation queue stopped at a descriptor (IQE), error information " +
+                      std::to_string(static_cast<unsigned>(error)));
 }
 
 [[nodiscard]] bool stopped(const Shared& shared) WEIR_REQUIRES(shared.mutex) {
