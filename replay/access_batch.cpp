@@ -1,7 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/access_batch.h"
 
+#include <algorithm>
+
 namespace weir::replay {
+
+double AccessBatch::Times::median_ns() const {
+  std::vector<Batch> sorted = each;
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Batch& a, const Batch& b) { return a.ns_each < b.ns_each; });
+  std::uint64_t seen = 0;
+  for (const Batch& batch : sorted) {
+    seen += batch.accesses;
+    if (2 * seen >= accesses) return static_cast<double>(batch.ns_each);
+  }
+  return 0;
+}
 
 AccessBatch::AccessBatch() {
   accesses_.reserve(kMost);
@@ -10,7 +24,7 @@ AccessBatch::AccessBatch() {
 
 void AccessBatch::add(const PendingAccess& access) {
   accesses_.push_back(access);
-  holds_fault_ = holds_fault_ || access.expected == Expected::kFault;
+  touched_[slot_of(access.iova)] = number_;
 }
 
 void AccessBatch::run() {
@@ -32,8 +46,12 @@ void AccessBatch::run() {
                           .reason = result.error().reason});
   }
   for (ModelMachine::Device* device : open_) device->burst.reset();
-  times_.spent += std::chrono::steady_clock::now() - start;
+  const std::chrono::nanoseconds spent = std::chrono::steady_clock::now() - start;
   open_.clear();
+  times_.spent += spent;
+  times_.each.push_back(
+      {.ns_each = static_cast<float>(spent.count()) / static_cast<float>(accesses_.size()),
+       .accesses = static_cast<std::uint32_t>(accesses_.size())});
   ++times_.batches;
   times_.accesses += accesses_.size();
 }
@@ -41,7 +59,7 @@ void AccessBatch::run() {
 void AccessBatch::clear() {
   accesses_.clear();
   answers_.clear();
-  holds_fault_ = false;
+  ++number_;
 }
 
 }  // namespace weir::replay

@@ -65,6 +65,7 @@ void Comparison::take(const AccessBatch& batch) {
 }
 
 void Comparison::take(const PendingAccess& a, const Answer& answer) {
+  if (answer.outcome == Outcome::kFaulted) ++report_.fault_reasons[{answer.code, answer.reason}];
   if (a.expected == Expected::kFault) {
     ++report_.faults.count;
     if (answer.outcome != Outcome::kFaulted || answer.code != a.code)
@@ -82,7 +83,7 @@ void Comparison::take(const PendingAccess& a, const Answer& answer) {
     const bool cached = a.expected == Expected::kHit || a.expected == Expected::kFill;
     report_.traced_hits += a.expected == Expected::kHit;
     report_.traced_fills += a.expected == Expected::kFill;
-    report_.hits += answer.outcome == Outcome::kHit;
+    report_.hits += cached && answer.outcome == Outcome::kHit;
     report_.page_sizes_different +=
         cached && answer.outcome != Outcome::kFaulted && answer.page_lg2 != a.page_lg2;
   }
@@ -128,9 +129,9 @@ void Comparison::take_wait(std::uint64_t line, bool completed) {
 }
 
 void Comparison::take_refusal(std::uint64_t line, const InvalidationDescriptor& descriptor) {
-  differs(report_.descriptors_refused, line,
-          "the unit refused descriptor " + hex(descriptor.words[0]) + " " +
-              hex(descriptor.words[1]));
+  differs(
+      report_.descriptors_refused, line,
+      "the unit refused descriptor " + hex(descriptor.words[0]) + " " + hex(descriptor.words[1]));
 }
 
 }  // namespace weir::replay

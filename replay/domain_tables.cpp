@@ -27,9 +27,9 @@ namespace {
 }  // namespace
 
 DomainTables::DomainTables(ModelMemory& memory, DomainId domain, Gpa root, unsigned levels)
-    : domain_(domain),
-      builder_(memory.physical(), Format::rules({}), root, levels,
-               [&memory] { return memory.allocate_page(); }) {}
+    : domain_(domain), builder_(memory.physical(), Format::rules({}), root, levels, [&memory] {
+        return memory.allocate_page();
+      }) {}
 
 Result<Done, std::string> DomainTables::erase(const MappedLeaf& leaf) {
   const auto cleared = builder_.unmap(leaf.iova.value(), size_of(leaf));
@@ -43,8 +43,8 @@ DomainTables::Gone DomainTables::map(const MappedLeaf& leaf) {
   for (const MappedLeaf& old : gone)
     if (old.page_lg2 > leaf.page_lg2)
       if (const auto erased = erase(old); !erased) return Failure{erased.error()};
-  const auto written = builder_.map(leaf.iova.value(), size_of(leaf), leaf.gpa, leaf.permissions,
-                                    leaf.page_lg2);
+  const auto written =
+      builder_.map(leaf.iova.value(), size_of(leaf), leaf.gpa, leaf.permissions, leaf.page_lg2);
   if (!written) return Failure{to_string(written.error())};
   return gone;
 }
@@ -52,8 +52,8 @@ DomainTables::Gone DomainTables::map(const MappedLeaf& leaf) {
 DomainTables::Gone DomainTables::forbid(Iova iova, Access access) {
   auto leaf = said_.leaves.find(iova);
   if (!leaf || !leaf->permissions.allows(access)) return std::vector<MappedLeaf>{};
-  const auto left = static_cast<std::uint8_t>(leaf->permissions.bits() &
-                                              ~Permissions::needed_by(access).bits());
+  const auto left =
+      static_cast<std::uint8_t>(leaf->permissions.bits() & ~Permissions::needed_by(access).bits());
   if (left == 0) return unmap(leaf->range());
   leaf->permissions = Permissions::from_bits(left);
   return map(*leaf);

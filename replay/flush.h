@@ -34,7 +34,9 @@ inline constexpr unsigned kDeviceTlbDescriptor = 3;
 inline constexpr unsigned kInterruptDescriptor = 4;
 inline constexpr unsigned kWaitDescriptor = 5;
 
-[[nodiscard]] constexpr bool is_scalable_descriptor(unsigned type) { return type > kWaitDescriptor; }
+[[nodiscard]] constexpr bool is_scalable_descriptor(unsigned type) {
+  return type > kWaitDescriptor;
+}
 
 // Nullopt: a wait, another cache, or a granularity that does not exist.
 [[nodiscard]] std::optional<Flush> flush_of(const InvalidationDescriptor& descriptor);

@@ -90,8 +90,7 @@ VtdModelDriver::Outcome VtdModelDriver::start_translation() {
 Result<std::optional<Flush>, std::string> VtdModelDriver::write_invalidation(
     const RegisterWrite& write) {
   const bool context = within(write.offset, kCcmd, kCcmd + 8);
-  const std::uint64_t at =
-      context ? write.offset : iotlb_block_ + (write.offset - kQemuIva);
+  const std::uint64_t at = context ? write.offset : iotlb_block_ + (write.offset - kQemuIva);
   unit_->write_register(at, write.size, write.value);
   const auto merge_into = [&write](std::uint64_t& whole, std::uint64_t base) {
     merge(whole, base, write.offset, write.size, write.value);
@@ -162,9 +161,7 @@ void VtdModelDriver::clear_context(Requester requester) {
   store(table->second + requester.devfn() * kTableEntryBytes, 0);
 }
 
-void VtdModelDriver::clear_root(std::uint8_t bus) {
-  store(root_ + bus * kTableEntryBytes, 0);
-}
+void VtdModelDriver::clear_root(std::uint8_t bus) { store(root_ + bus * kTableEntryBytes, 0); }
 
 // ---- Queue
 

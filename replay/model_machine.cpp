@@ -17,8 +17,8 @@ Result<std::unique_ptr<ModelMachine>, std::string> ModelMachine::create(
   auto memory = ModelMemory::create();
   if (!memory) return Failure{memory.error()};
   std::unique_ptr<ModelMachine> machine(new ModelMachine(std::move(memory).value()));
-  machine->iommu_ = std::make_unique<Iommu>(
-      IommuConfig{.memory = machine->memory_.memory(), .caches = caches});
+  machine->iommu_ =
+      std::make_unique<Iommu>(IommuConfig{.memory = machine->memory_.memory(), .caches = caches});
   const Coverage everything{{{.register_base = kRegisters, .rest_of_segment = true}}};
   const std::vector<std::byte> dmar = vtd::build_dmar(everything);
   const auto taken = machine->iommu_->use_tables(vtd::dmar_parser(), dmar);

@@ -60,6 +60,7 @@ void QemuReplay::finish() {
   run_batch();
   const AccessBatch::Times& times = batch_.times();
   report_.translate_ns = static_cast<double>(times.spent.count());
+  report_.median_ns = times.median_ns();
   report_.timed_accesses = times.accesses;
   report_.timed_batches = times.batches;
   report_.stats = machine_.iommu().stats();
@@ -70,6 +71,11 @@ void QemuReplay::run_batch() {
   batch_.run();
   comparison_.take(batch_);
   batch_.clear();
+}
+
+// Before the tables change: accesses that came earlier must not see it.
+void QemuReplay::make_way(AddressRange<Iova> page) {
+  if (page.last - page.first >= kPageSize || batch_.may_touch(page.first)) run_batch();
 }
 
 QemuReplay::Step QemuReplay::enqueue(const PendingAccess& access) {
@@ -142,9 +148,8 @@ QemuReplay::Step QemuReplay::show_leaf(Known& who, const LoggedAccess& access) {
   if (said == leaf) return Done{};
   const bool hit = access.outcome == AccessOutcome::kHit;
   if (hit && said) return Done{};
-  // A leaf where none was is seen by no access before it but one that faulted. Anything else waits
-  // for those to be done.
-  if (said || batch_.holds_fault() || leaf.page_lg2 != kPageLg2) run_batch();
+  make_way(leaf.range());
+  if (said) make_way(said->range());
   report_.presumed_leaves += hit;
   ++report_.leaves_written;
   return note(who.tables->map(leaf), who.tables->domain());
@@ -171,7 +176,7 @@ QemuReplay::Step QemuReplay::on(const LoggedFault& fault) {
       tables != nullptr && (fault.reason == kNoWrite || fault.reason == kNoRead)) {
     const auto said = tables->leaves().find(fault.iova);
     if (said && said->permissions.allows(access)) {
-      run_batch();
+      make_way(said->range());
       if (auto noted = note(tables->forbid(fault.iova, access), tables->domain()); !noted)
         return noted;
     }

@@ -80,6 +80,7 @@ class QemuReplay {
   [[nodiscard]] Step show_leaf(Known& known, const LoggedAccess& access);
   [[nodiscard]] Step note(const DomainTables::Gone& gone, DomainId domain);
   [[nodiscard]] Step enqueue(const PendingAccess& access);
+  void make_way(AddressRange<Iova> page);
   void run_batch();
 
   ModelMachine& machine_;

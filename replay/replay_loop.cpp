@@ -27,7 +27,8 @@ constexpr std::uint64_t kEventsBetweenProgress = 4096;
     if (!*event) break;
     if (const auto done = (*replay)->take(**event); !done)
       return failure(path, (*event)->line, done.error());
-    if (options.progress && events % kEventsBetweenProgress == 0) options.progress((*event)->line);
+    if (options.progress && events % kEventsBetweenProgress == 0)
+      options.progress(reader->part_read());
   }
   (*replay)->finish();
   report.lines = reader->counts().lines;

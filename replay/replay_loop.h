@@ -27,10 +27,9 @@ namespace weir::replay {
 
 struct ReplayOptions {
   // QEMU's own IOTLB has as many.
-  CacheOptions caches{.organisation = CacheOptions::Organisation::kSetAssociative,
-                      .entries = 1024};
-  // Called now and then with the line reached.
-  std::function<void(std::uint64_t line)> progress;
+  CacheOptions caches{.organisation = CacheOptions::Organisation::kSetAssociative, .entries = 1024};
+  // Called now and then with how far the trace has been read, 0…1.
+  std::function<void(double part)> progress;
   // A fault to seed in tests; see there.
   VtdModelDriver::Lose lose;
 };

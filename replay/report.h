@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "iommu/iommu.h"
@@ -32,8 +34,9 @@ struct Report {
   std::uint64_t lines = 0;
   std::uint64_t events = 0;
 
-  // The books of the unit (L9).
+  // The books of the unit (L9), and the faults again with both their names.
   Stats stats;
+  std::map<std::pair<std::uint16_t, FaultReason>, std::uint64_t> fault_reasons;  // by VT-d's code
 
   // Against the trace. Everything but the counts of hits must be equal.
   struct Compared {
@@ -61,12 +64,13 @@ struct Report {
   std::uint64_t leaves_written = 0;
   std::uint64_t leaves_removed = 0;
   std::uint64_t contexts_written = 0;
-  std::uint64_t presumed_leaves = 0;    // the trace begins after the guest wrote them
+  std::uint64_t presumed_leaves = 0;  // the trace begins after the guest wrote them
   std::uint64_t presumed_contexts = 0;
-  std::uint64_t interrupt_faults = 0;   // faults of interrupt remapping, which is not replayed
+  std::uint64_t interrupt_faults = 0;  // faults of interrupt remapping, which is not replayed
 
   // Time.
   double translate_ns = 0;  // all batches together
+  double median_ns = 0;     // of an access, in the batch that half of the accesses are faster than
   std::uint64_t timed_accesses = 0;
   std::uint64_t timed_batches = 0;
   double total_seconds = 0;  // reading, writing tables, judging and translating
@@ -75,7 +79,8 @@ struct Report {
     return translations.different == 0 && faults.different == 0 && fault_records.different == 0 &&
            waits.different == 0 && descriptors_refused == 0 && stale == 0;
   }
-  [[nodiscard]] std::uint64_t misses() const { return stats.walks; }
+  // Of the same accesses as `hits`.
+  [[nodiscard]] std::uint64_t misses() const { return traced_hits + traced_fills - hits; }
 };
 
 void print_text(std::ostream& out, const Report& report);

@@ -52,18 +52,17 @@ namespace {
 }  // namespace
 
 const RunEnvironment& run_environment() {
-  static const RunEnvironment environment{
-      .version = WEIR_VERSION,
-      .compiler = compiler(),
+  static const RunEnvironment environment {
+    .version = WEIR_VERSION, .compiler = compiler(),
 #if defined(__OPTIMIZE__)
-      .optimised = true,
+    .optimised = true,
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-      .sanitized = true,
+    .sanitized = true,
 #endif
-      .processor = processor(),
-      .processors = std::max(1U, std::thread::hardware_concurrency()),
-      .clock_ns = clock_cost()};
+    .processor = processor(), .processors = std::max(1U, std::thread::hardware_concurrency()),
+    .clock_ns = clock_cost()
+  };
   return environment;
 }
 

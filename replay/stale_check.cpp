@@ -72,8 +72,8 @@ void StaleCheck::cover(const Posted& posted) {
                        ((bdf ^ flush.requester.bdf) & ~flush.requester_mask) == 0;
     if (!named || source.former_.empty()) continue;
     std::erase_if(source.former_, [&](const FormerView& former) {
-      return former.change <= posted.change && (flush.reach != Flush::Reach::kDomain ||
-                                                former.view.domain == flush.domain);
+      return former.change <= posted.change &&
+             (flush.reach != Flush::Reach::kDomain || former.view.domain == flush.domain);
     });
   }
 }

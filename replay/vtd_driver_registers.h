@@ -44,17 +44,17 @@ inline constexpr std::uint32_t kTranslationEnable = 1U << 31;
 inline constexpr std::uint32_t kSetRootPointer = 1U << 30;
 inline constexpr std::uint32_t kQueueEnable = 1U << 26;
 
-inline constexpr Field<11, 10> kTableMode{"TTM"};         // of RTADDR
-inline constexpr Field<63, 12> kPageAddress{"ADDR"};      // of root and context entries
-inline constexpr Bit<0> kPresent{"P"};                    // of root and context entries
-inline constexpr Field<3, 2> kTranslationType{"TT"};      // of a context entry's low word
-inline constexpr Field<2, 0> kAddressWidth{"AW"};         // of its high word
-inline constexpr Field<23, 8> kContextDomain{"DID"};      // of its high word
-inline constexpr Bit<63> kCommandPending{"ICC, IVT"};     // of CCMD and IOTLB
-inline constexpr Bit<4> kQueueError{"IQE"};               // of FSTS
-inline constexpr std::uint64_t kTableEntryBytes = 16;     // root and context entries
+inline constexpr Field<11, 10> kTableMode{"TTM"};      // of RTADDR
+inline constexpr Field<63, 12> kPageAddress{"ADDR"};   // of root and context entries
+inline constexpr Bit<0> kPresent{"P"};                 // of root and context entries
+inline constexpr Field<3, 2> kTranslationType{"TT"};   // of a context entry's low word
+inline constexpr Field<2, 0> kAddressWidth{"AW"};      // of its high word
+inline constexpr Field<23, 8> kContextDomain{"DID"};   // of its high word
+inline constexpr Bit<63> kCommandPending{"ICC, IVT"};  // of CCMD and IOTLB
+inline constexpr Bit<4> kQueueError{"IQE"};            // of FSTS
+inline constexpr std::uint64_t kTableEntryBytes = 16;  // root and context entries
 inline constexpr std::uint64_t kDescriptorBytes = 16;
-inline constexpr std::uint64_t kQueueEntries = 256;       // of a queue of one page
+inline constexpr std::uint64_t kQueueEntries = 256;  // of a queue of one page
 
 // Of a wait descriptor's low word (6.5.2.8).
 inline constexpr Field<63, 32> kStatusData{"SDATA"};
