@@ -61,8 +61,10 @@ class Iotlb::SetLock {
 Iotlb::Iotlb(const IotlbOptions& options) : set_count_(sets_for(options)) {
   if (options.reference)
     reference_ = std::make_unique<ReferenceTlb>(options.entries);
-  else if (set_count_ != 0)
+  else if (set_count_ != 0) {
     sets_ = std::make_unique<Set[]>(set_count_);
+    set_shift_ = 63 - std::countr_zero(set_count_);
+  }
 }
 
 Iotlb::~Iotlb() = default;
@@ -84,13 +86,15 @@ Entry Iotlb::unpack(std::uint64_t tag, std::uint64_t page, std::uint64_t output)
           .permissions = Permissions::from_bits(output)};
 }
 
-// PASIDs of a domain share their sets, so that a flush of the domain's page finds all of them. The
-// domain is hashed on its own: guests use the same addresses in every domain, and those must not
-// meet in the same few sets.
+// PASIDs of a domain share their sets, so that a flush of the domain's page finds all of them.
+// Guests hand out the same few addresses in every domain, so the domain turns the whole pattern
+// rather than only a bit of it; and it is the product's highest bits that every bit of a page
+// number reaches.
 Iotlb::Set& Iotlb::set_of(DomainId domain, std::uint64_t page, std::uint8_t page_lg2) const {
-  const std::uint64_t number = page >> page_lg2;
-  const std::uint64_t apart = (domain.value * 0xd6e8feb86659fd93) >> 32;
-  return sets_[(mix(number + page_lg2) ^ apart) & (set_count_ - 1)];
+  constexpr std::uint64_t kPages = 0x9e3779b97f4a7c15;    // 2^64 / the golden ratio
+  constexpr std::uint64_t kDomains = 0xd1342543de82ef95;  // odd, unlike the other in every digit
+  const std::uint64_t hash = ((page >> page_lg2) + page_lg2) * kPages + domain.value * kDomains;
+  return sets_[hash >> 1 >> set_shift_];
 }
 
 std::size_t Iotlb::domain_slot(DomainId domain) const { return mix(domain.value) % kDomainSlots; }

@@ -94,7 +94,8 @@ class Iotlb {
   std::uint64_t remove_from(Set& set, const Invalidation& what);
 
   // Constant after construction.
-  std::size_t set_count_ = 0;
+  std::size_t set_count_ = 0;  // a power of two
+  int set_shift_ = 0;          // of 63 hash bits, leaves a set's number
   std::unique_ptr<Set[]> sets_;
   std::unique_ptr<ReferenceTlb> reference_;
 
