@@ -43,7 +43,7 @@ std::uint64_t broken(const Format& format, const Place& place, std::uint64_t ent
     case 4:
       return entry & ~(rights.present | (rights.present == 0 ? rights.read | rights.write : 0));
     case 5:
-      return entry & ~rights.read;
+      return (entry & ~rights.read) | rights.no_execute;
     case 6:
       return entry & ~rights.write;
     case 7:
@@ -58,7 +58,7 @@ std::uint64_t broken(const Format& format, const Place& place, std::uint64_t ent
       return (entry & ~(random.chance(50) ? rights.write : rights.user | rights.read)) |
              random_bit_of(sometimes_reserved(format), random);
     case 12:  // a leaf where a table was, or the other way round, or a bad level
-      return entry ^ random_bit_of(shape_bits(format), random);
+      return (entry & ~shape_bits(format)) | (random.next() & shape_bits(format));
     case 13:
       return (entry & ~address) | (random.chance(50) ? own_page : absent_page);
     case 14:  // a valid leaf of this level's own size, its low address bits by chance
@@ -95,14 +95,16 @@ void break_a_root(World& world, Random& random) {
 
 }  // namespace
 
-void break_some(World& world, const std::vector<Place>& places, std::size_t pages_taken,
-                Random& random) {
+void break_some(World& world, const std::vector<Place>& places, Random& random) {
+  if (places.empty()) return;
+  // Two stages have twice as much to go wrong; enough has to succeed all the same.
+  const unsigned untouched = world.lower ? 40 : 20;
   const std::uint64_t how = random.below(100);
-  const unsigned times = how < 20 ? 0 : how < 70 ? 1 : how < 90 ? 2 : 4;
-  for (unsigned n = 0; n < times && !places.empty(); ++n) break_one(world, places, random);
-  if (random.chance(4)) break_a_root(world, random);
+  const unsigned times = how < untouched ? 0 : how < 75 ? 1 : how < 92 ? 2 : 4;
+  for (unsigned n = 0; n < times; ++n) break_one(world, places, random);
+  if (random.chance(3)) break_a_root(world, random);
   if (random.chance(15))
-    world.image.make_read_only(random.between(1, static_cast<unsigned>(pages_taken) - 1));
+    world.image.make_read_only(choose(places, random).at / PagedImage::kPageBytes);
 }
 
 }  // namespace weir::model

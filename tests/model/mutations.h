@@ -3,7 +3,6 @@
 // Ways in which a table can be wrong, or merely odd. For one thread.
 #pragma once
 
-#include <cstddef>
 #include <vector>
 
 #include "tests/model/random_image.h"
@@ -13,7 +12,6 @@ namespace weir::model {
 
 // Breaks none, one or a few of the world's entries, sometimes a root or a page. Stages and levels
 // are chosen evenly, then one of the places there, then what happens to it.
-void break_some(World& world, const std::vector<Place>& places, std::size_t pages_taken,
-                Random& random);
+void break_some(World& world, const std::vector<Place>& places, Random& random);
 
 }  // namespace weir::model

@@ -50,7 +50,10 @@ void plant_one_stage(World& world, TablePlanter& planter, Random& random) {
 void plant_two_stages(World& world, PageSupply& supply, std::vector<Place>& places,
                       Random& random) {
   Format& lower = *world.lower;
-  const unsigned width = std::min(input_width(lower), output_width(world.upper));
+  // The lower half of a sign-extended space is enough.
+  const bool signed_input = std::holds_alternative<X86FirstStage>(lower);
+  const unsigned width =
+      std::min(input_width(lower) - (signed_input ? 1 : 0), output_width(world.upper));
   const std::uint64_t offset = random_within(random, width) & ~bits(29, 0);
 
   const std::size_t upper_root = supply.take();
@@ -114,8 +117,8 @@ Format random_format(FormatKind kind, Random& random) {
       t.pages_1g = random.chance(80);
       t.no_execute = random.chance(70);
       t.write_protect = random.chance(50);
-      t.supervisor = random.chance(80);
-      t.execute_requests = random.chance(80);
+      t.supervisor = random.chance(85);
+      t.execute_requests = random.chance(85);
       t.smep = random.chance(50);
       t.extended_accessed = random.chance(30);
       return t;
@@ -132,7 +135,7 @@ Format random_format(FormatKind kind, Random& random) {
     }
     case FormatKind::kAmdV1: {
       AmdV1 t;
-      t.mode = random.between(1, 6);
+      t.mode = std::min(6U, random.between(1, 8));
       t.memory_class = random.chance(20);
       t.set_accessed = random.chance(40);
       t.set_dirty = t.set_accessed && random.chance(60);
@@ -169,7 +172,7 @@ World random_world(std::uint64_t seed, FormatKind upper, std::optional<FormatKin
   }
   world.image.make_absent(kAbsentPage);
   if (world.targets.empty()) world.targets.push_back({});
-  break_some(world, places, supply.taken(), random);
+  break_some(world, places, random);
   return world;
 }
 
@@ -186,12 +189,12 @@ Ask random_ask(const World& world, Random& random) {
   if (where >= 6 && where < 9 && width < 64) ask.input ^= bit(random.between(width - 1, 63));
   if (where == 9) ask.input = random.next();
 
-  const std::uint64_t access = random.below(10);
+  const std::uint64_t access = random.below(20);
   const bool x86 = std::holds_alternative<X86FirstStage>(world.upper);
-  ask.read = access < 5;
-  ask.write = access >= 4 && access < 9;  // 4: an atomic
-  ask.execute = access == 9 && x86;
-  if (access == 9 && !x86) ask.read = true;
+  ask.read = access < 9;
+  ask.write = access >= 7 && access < 17;  // 7, 8: an atomic
+  ask.execute = access >= 17 && x86;
+  if (access >= 17 && !x86) ask.read = true;
   ask.privileged = x86 && random.chance(20);
   ask.device_read = !random.chance(3);
   ask.device_write = !random.chance(3);

@@ -82,7 +82,7 @@ void expect_all(const Tally& t, FormatKind kind, Stage stage, bool upper, unsign
         << to_string(stage) << ' ' << to_string(reason) << ' ' << (detail ? to_string(*detail) : "")
         << " level " << level;
   };
-  if (!v1) at_least(FaultReason::kBeyondInputWidth, 0);
+  at_least(FaultReason::kBeyondInputWidth, 0);
   for (unsigned level = 1; level <= most_levels(kind); ++level) {
     if (kind != FormatKind::kVtdSecondStage) at_least(FaultReason::kNotPresent, level);
     if (!x86) at_least(FaultReason::kNoReadPermission, level, Detail::kNone);

@@ -27,7 +27,6 @@ class PageSupply {
   [[nodiscard]] bool empty() const { return next_ >= pages_; }
   // REQUIRES: !empty().
   [[nodiscard]] std::size_t take() { return next_++; }
-  [[nodiscard]] std::size_t taken() const { return next_; }
 
  private:
   const std::size_t pages_;
