@@ -38,7 +38,10 @@ std::uint64_t broken(const Format& format, const Place& place, std::uint64_t ent
       return ~std::uint64_t{0};
     case 2:
       return entry ^ bit(random.between(0, 63));
-    case 3:
+    case 3:  // down more than one level, whatever the skipped bits of the inputs are
+      if (std::holds_alternative<AmdV1>(format) && place.level > 2 && random.chance(70))
+        return (entry & ~shape_bits(format)) | std::uint64_t{random.between(1, place.level - 2)}
+                                                   << 9;
       return entry ^ bit(random.between(0, 63)) ^ bit(random.between(0, 63));
     case 4:
       return entry & ~(rights.present | (rights.present == 0 ? rights.read | rights.write : 0));
@@ -49,8 +52,9 @@ std::uint64_t broken(const Format& format, const Place& place, std::uint64_t ent
     case 7:
       return entry & ~(rights.read | rights.write);
     case 8:
-      return entry & ~rights.user;
+      return entry & ~(rights.user != 0 ? rights.user : rights.write);
     case 9:
+      if (rights.no_execute == 0) return (entry & ~address) | absent_page;
       return entry | rights.no_execute;
     case 10:
       return entry | random_bit_of(sometimes_reserved(format), random);
@@ -98,12 +102,12 @@ void break_a_root(World& world, Random& random) {
 void break_some(World& world, const std::vector<Place>& places, Random& random) {
   if (places.empty()) return;
   // Two stages have twice as much to go wrong; enough has to succeed all the same.
-  const unsigned untouched = world.lower ? 40 : 20;
+  const unsigned untouched = world.lower ? 48 : 20;
   const std::uint64_t how = random.below(100);
   const unsigned times = how < untouched ? 0 : how < 75 ? 1 : how < 92 ? 2 : 4;
   for (unsigned n = 0; n < times; ++n) break_one(world, places, random);
-  if (random.chance(3)) break_a_root(world, random);
-  if (random.chance(15))
+  if (random.chance(4)) break_a_root(world, random);
+  if (random.chance(20))
     world.image.make_read_only(choose(places, random).at / PagedImage::kPageBytes);
 }
 

@@ -137,8 +137,8 @@ Format random_format(FormatKind kind, Random& random) {
       AmdV1 t;
       t.mode = std::min(6U, random.between(1, 8));
       t.memory_class = random.chance(20);
-      t.set_accessed = random.chance(40);
-      t.set_dirty = t.set_accessed && random.chance(60);
+      t.set_accessed = random.chance(60);
+      t.set_dirty = t.set_accessed && random.chance(70);
       return t;
     }
   }

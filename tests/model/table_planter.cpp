@@ -52,7 +52,7 @@ unsigned TablePlanter::choose_next_level(std::uint64_t input, unsigned level, un
                                          Random& random) const {
   unsigned next = level - 1;
   if (!std::holds_alternative<AmdV1>(format_)) return next;
-  while (next > leaf_level && random.chance(40) &&
+  while (next > leaf_level && random.chance(25) &&
          !has(input, bits(level_lg2(level) - 1, level_lg2(next))))
     --next;
   return next;
