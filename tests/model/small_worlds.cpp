@@ -131,14 +131,14 @@ std::vector<Format> small_world_formats() {
   return all;
 }
 
-std::uint64_t visit_one_entry_worlds(const Format& format, const Visit& visit) {
+std::uint64_t visit_one_entry_worlds(const Format& format, const Visit& visit, unsigned stride) {
   std::uint64_t visits = 0;
   World world = chain(format);
   const std::vector<Ask> all = asks(world.upper);
   for (unsigned level = 1; level <= levels_of(format); ++level) {
     const World whole = world;
     for (const std::uint64_t upper : upper_bits(format)) {
-      for (std::uint64_t low = 0; low < 4096; ++low) {
+      for (std::uint64_t low = 0; low < 4096; low += stride) {
         put(world, level, next_address(level) | upper | low);
         visits += visit_all(world, all, visit);
       }

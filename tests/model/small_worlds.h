@@ -19,8 +19,9 @@ using Visit = std::function<void(const World&, const Ask&)>;
 [[nodiscard]] std::vector<Format> small_world_formats();
 
 // One entry, at each level in turn: all 4096 values of its low twelve bits, with each of a list of
-// upper bits, under every kind of request. Gives the number of visits.
-std::uint64_t visit_one_entry_worlds(const Format& format, const Visit& visit);
+// upper bits, under every kind of request; with a stride, every so many of them. Gives the number
+// of visits.
+std::uint64_t visit_one_entry_worlds(const Format& format, const Visit& visit, unsigned stride = 1);
 
 // Two entries, at each two levels that follow one another: every combination of rights, shape and
 // one reserved bit in both.
