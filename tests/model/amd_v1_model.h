@@ -29,6 +29,8 @@ struct AmdV1 {
 // - An entry with NextLevel 0 or 7 has the reserved bits of a PTE, any other those of a PDE.
 // - NextLevel=7 with bits [50:12] of the address all ones (2^52 and none) is a bad level encoding,
 //   since sizes end at 2^51. So is a leaf at level 6.
+// - NextLevel=7 with exactly the next level's size (2 MiB at level 1) is one too: settled 3,
+//   "NextLevel 0/7", says smaller. Other evidence lets it through.
 // - For an atomic without either right, read is named.
 // - A is set on every level, D only in the replica that was used.
 [[nodiscard]] Verdict walk(const AmdV1& tables, const Ask& ask, TableReader& reader);
