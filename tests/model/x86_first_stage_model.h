@@ -39,7 +39,8 @@ struct X86FirstStage {
 // - XD is ignored with NXE=0 or NXSup=0. Bit 12 of a large leaf is PAT. Bit 8 (G) is ignored above
 // a
 //   leaf, although the AMD64 processors reserve it in the topmost entry.
-// - A, EA and D are set only where the whole translation succeeds, D by writes only. Hardware may set
+// - A, EA and D are set only where the whole translation succeeds, D by writes only. Hardware may
+// set
 //   A on the levels above the entry that stopped a walk, as other models do.
 // - Under GIOV, PASID 0: an address with bits above the tables' reach is beyond the input width.
 [[nodiscard]] Verdict walk(const X86FirstStage& tables, const Ask& ask, TableReader& reader);
