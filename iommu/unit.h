@@ -69,8 +69,8 @@ class UnitHost {
   // Never blocks. The core calls Unit::poll() when a ticket may have settled.
   [[nodiscard]] virtual bool settled(Ticket ticket) = 0;
 
-  // For what a guest did wrong and its owner may want to read of; rate-limited, and silent unless the
-  // embedder listens.
+  // For what a guest did wrong and its owner may want to read of; rate-limited, and silent unless
+  // the embedder listens.
   virtual void log(LogLevel /*level*/, LogTopic /*topic*/, std::string_view /*line*/) {}
 
   // The unit's own interrupts (fault event, completion event).
@@ -101,7 +101,9 @@ class Unit {
   // Puts a fault whose `recorded` is true where the guest's driver reads of it.
   virtual void record(const Fault& fault) = 0;
 
-  // Goes on with whatever was parked, as far as it can without waiting.
+  // Goes on with whatever was parked, as far as it can without waiting. Also called from inside the
+  // unit's own calls to UnitHost, on the same thread: a unit that is running its queue takes note
+  // and looks again afterwards.
   virtual void poll() = 0;
 
   // Power-on state. The core has dropped the caches; whatever was parked is forgotten.
