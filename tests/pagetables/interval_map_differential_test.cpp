@@ -7,7 +7,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
+#include <map>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -123,8 +126,59 @@ TEST_P(IntervalMapDifferential, AgreesWithTheList) {
 INSTANTIATE_TEST_SUITE_P(Guests, IntervalMapDifferential, testing::ValuesIn(kGuests),
                          [](const auto& guest) { return guest.param.name; });
 
+// --- many nodes on several levels
+
+// Mappings of all sizes come into the gaps and go in runs of all lengths, tens of thousands at a
+// time: what the list is too slow for.
+TEST(IntervalMapAtScale, AgreesWithAnOrderedMap) {
+  constexpr std::uint64_t kSpace = std::uint64_t{1} << 20;
+  const int steps = std::getenv("WEIR_LONG") != nullptr ? 20'000'000 : 400'000;
+  Random random(77);
+  const auto any_size = [&](unsigned lg2) { return random() >> (63 - random() % lg2); };
+  FreeAtOnce retirer;
+  IntervalMap map({}, retirer);
+  std::map<std::uint64_t, Mapping> oracle;  // by last byte
+  const auto expected_at = [&](std::uint64_t at) -> std::optional<Mapping> {
+    const auto next = oracle.lower_bound(at);
+    if (next == oracle.end() || next->second.range.first.value() > at) return std::nullopt;
+    return next->second;
+  };
+  std::size_t most = 0;
+  for (int step = 0; step < steps; ++step) {
+    // Mostly growth by small mappings, then a spell of removals and one of large mappings.
+    const int spell = step / 20'000 % 8;
+    const std::uint64_t at = random() % kSpace;
+    const auto next = oracle.lower_bound(at);
+    const bool is_free = next == oracle.end() || next->second.range.first.value() > at;
+    if (is_free && spell != 6) {
+      const std::uint64_t end = next == oracle.end() ? kSpace : next->second.range.first.value();
+      const std::uint64_t size = 1 + any_size(spell == 7 ? 16 : 4);
+      const Mapping m{closed(at, std::min(at + size, end) - 1), Gpa(random() >> 8),
+                      Permissions::from_bits(random()), false};
+      ASSERT_EQ(map.map(m), MapStatus::kMapped) << step;
+      oracle.emplace(m.range.last.value(), m);
+    } else if (!is_free && (spell >= 5 || random() % 16 == 0)) {
+      const std::uint64_t first = next->second.range.first.value();
+      auto end = next;
+      const std::uint64_t run = 1 + any_size(spell == 6 ? 9 : 5);
+      for (std::uint64_t i = 0; i < run && end != oracle.end(); ++i) ++end;
+      const std::uint64_t last = std::prev(end)->first;
+      const auto count = static_cast<std::size_t>(std::distance(next, end));
+      oracle.erase(next, end);
+      ASSERT_EQ(map.unmap(closed(first, last)), (Unmapped{UnmapStatus::kUnmapped, count})) << step;
+    }
+    most = std::max(most, map.size());
+    ASSERT_EQ(map.size(), oracle.size());
+    for (const std::uint64_t probe : {at, random() % kSpace, random() % kSpace})
+      ASSERT_EQ(map.lookup(Iova(probe)), expected_at(probe)) << step << " at " << probe;
+    if (step % 50'000 != 49'999) continue;
+    for (std::uint64_t probe = 0; probe < kSpace; ++probe)
+      ASSERT_EQ(map.lookup(Iova(probe)), expected_at(probe)) << step << " at " << probe;
+  }
+  EXPECT_GT(most, 20'000U);
+}
+
 // --- a million
-// ------------------------------------------------------------------------------------
 
 constexpr std::uint64_t kMillion = std::uint64_t{1} << 20;
 

@@ -41,7 +41,7 @@ class IntervalMapTest : public testing::Test {
 constexpr Unmapped removed(std::size_t n) { return {UnmapStatus::kUnmapped, n}; }
 constexpr Unmapped kSplit{UnmapStatus::kWouldSplit, 0};
 
-// --- 5.13.6.8, the seven examples ---------------------------------------------------------------
+// --- 5.13.6.8, the seven examples
 
 TEST_F(IntervalMapTest, UnmapExample1NothingMapped) { EXPECT_EQ(unmap(0, 4), removed(0)); }
 
@@ -83,7 +83,6 @@ TEST_F(IntervalMapTest, UnmapExample7HoleBetween) {
 }
 
 // --- 5.13.6.8.2, "would split": nothing goes, wherever the split lies
-// -----------------------------
 
 TEST_F(IntervalMapTest, UnmapSplittingTheLastMappingKeepsTheEarlierOnes) {
   ASSERT_EQ(map(0, 9), MapStatus::kMapped);
@@ -107,7 +106,6 @@ TEST_F(IntervalMapTest, UnmapSplittingAcrossManyNodesRemovesNothing) {
 }
 
 // --- 5.13.6.7.2, overlap
-// --------------------------------------------------------------------------
 
 TEST_F(IntervalMapTest, MapOverAnExistingMappingIsRefusedWhole) {
   ASSERT_EQ(map(10, 19), MapStatus::kMapped);
@@ -124,7 +122,6 @@ TEST_F(IntervalMapTest, MapOverAnExistingMappingIsRefusedWhole) {
 }
 
 // --- the answer
-// -----------------------------------------------------------------------------------
 
 TEST_F(IntervalMapTest, TheByteJustBelowAndJustAboveIsNotMapped) {
   ASSERT_EQ(map(0x1000, 0x1fff), MapStatus::kMapped);
@@ -166,7 +163,6 @@ TEST_F(IntervalMapTest, NextMappingAbove) {
 }
 
 // --- the edges of the space
-// -----------------------------------------------------------------------
 
 TEST_F(IntervalMapTest, WholeSpace) {
   ASSERT_EQ(map(0, kLast), MapStatus::kMapped);
@@ -222,7 +218,6 @@ TEST_F(IntervalMapTest, AMappingMayTakeThePlaceOfManyThatWereThereBefore) {
 }
 
 // --- limits
-// ---------------------------------------------------------------------------------------
 
 TEST(IntervalMapLimits, MappingsPerDomain) {
   FreeAtOnce retirer;
@@ -276,6 +271,23 @@ TEST(IntervalMapLimits, AHugeMappingCostsNoMoreThanASmallOne) {
   EXPECT_LE(map.node_bytes() + map.index_bytes(), 20'000U);
 }
 
+// A table that was made on the way to one that the limit then refused must not be lost.
+TEST(IntervalMapLimits, IndexTablesMadeInVainAreNotLost) {
+  FreeAtOnce retirer;
+  // Room for three tables of 512 words; a 4 KiB page needs four.
+  IntervalMap map({.index_bytes_per_mapping = 0, .index_bytes_at_start = 3 * 4200}, retirer);
+  ASSERT_EQ(map.map(mapping(0, 4095)), MapStatus::kMapped);
+  EXPECT_EQ(map.lookup(Iova(5))->range, range(0, 4095));
+  EXPECT_GT(map.index_bytes(), 8192U);
+  EXPECT_LE(map.index_bytes(), 3U * 4200);
+  ASSERT_EQ(map.unmap(range(0, 4095)).removed, 1U);
+  ASSERT_EQ(map.map(mapping(0, 0x3fff'ffff)), MapStatus::kMapped);
+  EXPECT_EQ(map.lookup(Iova(5))->range, range(0, 0x3fff'ffff));
+  map.clear();
+  EXPECT_EQ(map.index_bytes(), 0U);
+  EXPECT_FALSE(map.lookup(Iova(5)));
+}
+
 // However the guest chooses what it unmaps, what stays pays for no more than a few slots each.
 TEST(IntervalMapLimits, SparseRemainsAreMerged) {
   FreeAtOnce retirer;
@@ -291,7 +303,6 @@ TEST(IntervalMapLimits, SparseRemainsAreMerged) {
 }
 
 // --- the host runs out of memory
-// --------------------------------------------------------------------
 
 TEST(IntervalMapOutOfMemory, AFailedChangeChangesNothing) {
   FreeAtOnce retirer;
