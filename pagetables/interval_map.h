@@ -124,9 +124,11 @@ class IntervalMap {
   // Readers.
   // The mapping that holds the byte. Its range is the largest uniform window around it.
   [[nodiscard]] std::optional<Mapping> lookup(Iova at) const;
-  // The mapping that holds the byte, else the next one above.
+  // The mapping that holds the byte, else the next one above. Beside a writer it may pass over one
+  // that came or went during the call.
   [[nodiscard]] std::optional<Mapping> first_at_or_after(Iova at) const;
-  // Every mapping that overlaps `range`, upwards.
+  // Every mapping that overlaps `range`, upwards: by the writer's thread before an unmap, for who
+  // must be told exactly what goes.
   template <typename Visit>
   void for_each(AddressRange<Iova> range, Visit visit) const {
     auto m = range.first <= range.last ? first_at_or_after(range.first) : std::nullopt;
@@ -143,6 +145,7 @@ class IntervalMap {
   [[nodiscard]] Unmapped unmap(AddressRange<Iova> range);
   void clear();
 
+  // The writer's as well.
   [[nodiscard]] std::size_t size() const { return size_; }
   // Bytes of nodes in use; retired ones apart.
   [[nodiscard]] std::size_t node_bytes() const;

@@ -13,7 +13,7 @@ namespace weir::pagetables::detail {
 
 class IntervalTree::Edit {
  public:
-  Edit(IntervalTree& tree, NodePool& pool) : tree_(tree), pool_(pool) {}
+  explicit Edit(NodePool& pool) : pool_(pool) {}
 
   [[nodiscard]] bool failed() const { return failed_; }
   [[nodiscard]] std::size_t removed() const { return removed_; }
@@ -48,7 +48,6 @@ class IntervalTree::Edit {
   [[nodiscard]] Node* merge(const Piece& left, const Piece& right);
   void drop_subtree(Node* node);
 
-  IntervalTree& tree_;
   NodePool& pool_;
   Node* created_ = nullptr;
   Node* superseded_ = nullptr;  // old nodes; retired by commit()

@@ -23,9 +23,9 @@ struct Garbage {
   void (*destroy)(Garbage*) = nullptr;
 };
 
-// A leaf is small, because at a million mappings its lines come from far away, and all of them can
-// be asked for at once; an inner node is wide, because few of them hold everything above, and stay
-// near. 64 and 64 were measured too, see README.md.
+// A leaf is small, because every change copies one and retires the old one; an inner node is wide,
+// because few of them hold everything above the leaves, and stay in near caches. README.md has what
+// else was measured.
 inline constexpr unsigned kLeafSlots = 16;
 inline constexpr unsigned kChildren = 64;
 // Two neighbours that hold no more than this together become one.

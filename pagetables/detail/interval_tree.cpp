@@ -107,7 +107,7 @@ bool IntervalTree::insert(const Mapping& mapping) {
   }
   if (path.leaf != nullptr && path.leaf->count < kLeafSlots) return insert_in_place(path, mapping);
 
-  Edit edit(*this, pool_);
+  Edit edit(pool_);
   // Relaxed: the writer's own store.
   Pieces pieces = edit.insert(root_.load(std::memory_order_relaxed), mapping);
   if (!edit.failed() && pieces.count == 2) pieces = {{Piece{0, edit.join(pieces)}}, 1};
@@ -154,7 +154,7 @@ std::optional<std::size_t> IntervalTree::erase(std::uint64_t first, std::uint64_
     return removed;
   }
 
-  Edit edit(*this, pool_);
+  Edit edit(pool_);
   // Relaxed: the writer's own store.
   const Pieces pieces = edit.erase(root_.load(std::memory_order_relaxed), first, last);
   if (edit.failed()) {
