@@ -117,7 +117,8 @@ void print_walks(Lines& lines, const Report& r) {
   lines.heading("Table walks");
   lines.line("  %-36s %12s", "walks: misses, and faults in tables", number(r.stats.walks).c_str());
   lines.line("  %-36s %12s", "table references", number(r.stats.references).c_str());
-  lines.line("  %-36s %12.2f", "table references per miss", ratio(r.stats.references, r.stats.walks));
+  lines.line("  %-36s %12.2f", "table references per miss",
+             ratio(r.stats.references, r.stats.walks));
   lines.line("  %-36s %12s", "context entries read", number(r.stats.context_reads).c_str());
 }
 

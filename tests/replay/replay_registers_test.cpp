@@ -76,12 +76,12 @@ TEST(ReplayRegisters, InvalidationByRegister) {
   LogText log = brought_up(false);
   const Report r = log.context(kNvme, 0x302, 0x7afa001)
                        .fill(kNvme, 0x1000, 0x5003, 3)
-                       .reg(0xf0, 8, 0x1000)                // IVA: one page
-                       .reg(0xf8, 8, 0xb000000300000000)    // IVT, page-selective, domain 3
+                       .reg(0xf0, 8, 0x1000)              // IVA: one page
+                       .reg(0xf8, 8, 0xb000000300000000)  // IVT, page-selective, domain 3
                        .fill(kNvme, 0x1000, 0x6003, 3)
-                       .reg(0x28, 4, 0)                     // CCMD in halves: ICC, global
+                       .reg(0x28, 4, 0)  // CCMD in halves: ICC, global
                        .reg(0x2c, 4, 0xa0000000)
-                       .reg(0xf8, 8, 0xa000000300000000)    // domain 3
+                       .reg(0xf8, 8, 0xa000000300000000)  // domain 3
                        .fill(kNvme, 0x1000, 0x7003, 3)
                        .report();
   expect_good(r);

@@ -17,8 +17,8 @@ class StaleCheckTest : public testing::Test {
     put(0x5000);
   }
   void put(std::uint64_t gpa, Permissions permissions = Permissions::read_write()) {
-    for (const MappedLeaf& gone : tree.leaves.put(
-             {.iova = kPage, .gpa = Gpa(gpa), .permissions = permissions}))
+    for (const MappedLeaf& gone :
+         tree.leaves.put({.iova = kPage, .gpa = Gpa(gpa), .permissions = permissions}))
       check.leaf_gone(kDomain, gone);
   }
   Freshness judge(std::uint64_t gpa, Access access = Access::kRead) {

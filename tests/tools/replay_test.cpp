@@ -2,8 +2,6 @@
 //
 // `weir replay` as somebody sees it who runs it: what it prints, and how it ends.
 
-#include "tools/replay_command.h"
-
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "tests/tools/verify_fixture.h"
+#include "tools/replay_command.h"
 
 namespace weir::tools {
 namespace {
@@ -65,9 +64,10 @@ TEST(Replay, ReportsStandInTheOrderOfTheTraces) {
 }
 
 TEST(Replay, JsonHasWhatTheTextHas) {
-  const Ran ran = replay(
-      {.files = {capture("vtd_leg_cm_vfu_612/host-qemu.log.xz")}, .entries = 0, .reference = true,
-       .json = true});
+  const Ran ran = replay({.files = {capture("vtd_leg_cm_vfu_612/host-qemu.log.xz")},
+                          .entries = 0,
+                          .reference = true,
+                          .json = true});
   EXPECT_EQ(ran.status, 0);
   const json report = json::parse(ran.out)["reports"][0];
   EXPECT_EQ(report["good"], true);
