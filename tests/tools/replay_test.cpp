@@ -119,6 +119,7 @@ TEST(Replay, WhatCannotBeReplayedIsOneLineAndNothingElse) {
                {cut.path(), "cut off"},
                {capture("no/such/file"), "No such file"},
                {capture("samples/vtd_sm_fs_lazy_612.host.log"), "scalable mode"},
+               {capture("vtd_leg_cm_vfu_612/guest-ftrace.txt.xz"), "guest ftrace"},
                {capture("samples/amd_lazyreq_612.host.log"), "amd"},
                {capture("samples/viommu_lazy_612.host.log"), "virtio"}};
   for (const auto& c : cases) {
