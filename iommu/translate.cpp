@@ -123,21 +123,26 @@ constexpr AddressRange<Iova> kInterruptRange{Iova(0xfee00000), Iova(0xfeefffff)}
   constexpr int kAttempts = 3;
   UnitCore& unit = *burst.port.unit;
   iotlb::FillTicket ticket;
+  iotlb::WalkCaches::Tickets walk_tickets;
   // The ticket first, then the context again: a context that was dropped before the ticket was
   // taken must not be walked into an entry (L2).
   for (int attempt = 0;; ++attempt) {
     ticket = unit.iotlb.begin_fill(burst.context.domain);
+    walk_tickets = unit.walk_caches.begin_fill(burst.context.domain);
     if (context_is_current(burst, request)) break;
     if (const auto fault = refresh_context(burst, request)) return give_up(burst, *fault);
     if (attempt == kAttempts) {
-      ticket.sequence = ~std::uint64_t{0};  // contexts change faster than we read: do not fill
+      // Contexts change faster than we read: do not fill.
+      constexpr iotlb::FillTicket kNever{~std::uint64_t{0}};
+      ticket = kNever;
+      walk_tickets = {kNever, kNever, kNever};
       break;
     }
   }
   const Context& context = burst.context;
   const PhysicalMemory& memory = burst.port.core.memory();
   count(burst.slot, Count::kWalks);
-  const auto leaf = unit.unit->walk(context, request, memory);
+  const auto leaf = unit.unit->walk(context, request, {memory, unit.walk_caches, walk_tickets});
   if (!leaf) {
     count(burst.slot, Count::kReferences, leaf.error().references);
     return give_up(burst, leaf.error());
@@ -148,7 +153,7 @@ constexpr AddressRange<Iova> kInterruptRange{Iova(0xfee00000), Iova(0xfeefffff)}
                                                             .page = request.iova.page_base(lg2),
                                                             .output = leaf->page.value(),
                                                             .page_lg2 = lg2,
-                                                            .permissions = leaf->permissions});
+                                                            .permissions = leaf->cacheable()});
   switch (filled) {
     case iotlb::FillResult::kEvicted:
       count(burst.slot, Count::kEvictions);
@@ -256,7 +261,8 @@ std::optional<Translation> peek(State& burst, const Request& request) {
   if (request.address_type == AddressType::kTranslated) return identity(Outcome::kTranslated);
   if (context->kind == ContextKind::kPassThrough && within_reach(*context, request))
     return identity(Outcome::kPassedThrough);
-  const auto leaf = unit->unit->walk(*context, request, memory);
+  iotlb::WalkCaches no_caches({.stage1_tables = 0, .stage2_tables = 0, .stage2_pages = 0});
+  const auto leaf = unit->unit->walk(*context, request, {memory, no_caches, {}});
   if (!leaf) return std::nullopt;
   auto landed = land(memory, leaf->translate(request.iova.value()),
                      left_in_page(request.iova, leaf->page_lg2), request,

@@ -18,7 +18,7 @@ constexpr Bit<58> kWithPasid{"with PASID"};
 constexpr auto kTagWord = layout<64>(kValid, kSize, kDomain, kPasid, kWithPasid);
 static_assert(kTagWord.reserved == bit_mask(62, 59));
 
-constexpr std::uint64_t kPermissionMask = Permissions::kReadBit | Permissions::kWriteBit;
+constexpr std::uint64_t kPermissionMask = Permissions::kAllBits;  // below any page base
 
 [[nodiscard]] std::uint64_t mix(std::uint64_t x) {
   x *= 0x9e3779b97f4a7c15;  // Fibonacci hashing: the high half is well mixed
@@ -246,6 +246,7 @@ Removed Iotlb::invalidate(const Invalidation& what) {
   }
   // Sequentially consistent: see the update in fill().
   const std::uint64_t sizes = sizes_.load(std::memory_order_seq_cst);
+  if (sizes == 0) return removed;
   if (what.scope == Scope::kRange) {
     // How many sets the range can touch, size by size.
     std::uint64_t visits = 0;
