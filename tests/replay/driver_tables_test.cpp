@@ -85,7 +85,7 @@ TEST_P(DriverTables, EveryLeafIsFoundAndNothingBetween) {
     ASSERT_TRUE(root.has_value());
     const auto walk = [&](std::uint64_t iova, Access access) {
       return pagetables::walk<VtdSecondStage>(rules, reader, root->table, root->levels, iova,
-                                              access);
+                                              Ask{.access = access});
     };
     std::sort(of_device.begin(), of_device.end(),
               [](const WalkLeaf& a, const WalkLeaf& b) { return a.iova < b.iova; });
