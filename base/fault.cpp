@@ -53,6 +53,8 @@ std::string_view to_string(FaultReason reason) {
       return "bus mastering is off";
     case FaultReason::kDetached:
       return "function is detached";
+    case FaultReason::kMisaligned:
+      return "atomic operation not aligned";
     case FaultReason::kAddressWraps:
       return "transfer wraps around the address space";
   }

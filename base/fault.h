@@ -44,6 +44,7 @@ enum class FaultReason : std::uint8_t {
   kNotPinnable,  // the target is a callback: read or write it instead
   kBusMasterOff,
   kDetached,
+  kMisaligned,  // an atomic
   kAddressWraps,
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iommu/core.h"
 
+#include <spdlog/fmt/fmt.h>
 #include <tbb/concurrent_hash_map.h>
 
 namespace weir::core {
@@ -13,6 +14,10 @@ class NoClock final : public Clock {
 const NoClock no_clock;
 
 }  // namespace
+
+std::string name_of(Requester r) {
+  return fmt::format("{:04x}:{:02x}:{:02x}.{}", r.segment, r.bus(), r.device(), r.function());
+}
 
 struct IommuCore::Ports {
   tbb::concurrent_hash_map<std::uint32_t, Port*> table;
@@ -29,6 +34,7 @@ IommuCore::IommuCore(IommuConfig config)
       sinks(config.sinks),
       caches(config.caches),
       pin_limit(config.pin_limit),
+      log(config.sinks.log),
       ports_(std::make_unique<Ports>()) {
   auto memory = std::make_unique<const pagetables::PhysicalMemory>(
       std::move(config.memory), std::move(config.host_map), sinks.dirty);
@@ -84,9 +90,14 @@ void IommuCore::poll_once(const UnitCore* except) {
     if (unit.get() != except && unit->unit != nullptr) unit->unit->poll();
   free_retired();
   const auto overdue = tracker.take_overdue(clock.now(), pin_limit);
-  if (sinks.pins == nullptr) return;
-  for (const iotlb::OverduePin& pin : overdue)
-    sinks.pins->on_stuck_pin(pin.id, {pin.requester, pin.range, pin.age});
+  for (const iotlb::OverduePin& pin : overdue) {
+    log.write(LogLevel::kWarning, LogTopic::kPin, [&] {
+      return fmt::format("{} holds pin {} for {} ms while a completion waits",
+                         name_of(pin.requester), pin.id, pin.age / std::chrono::milliseconds(1));
+    });
+    if (sinks.pins != nullptr)
+      sinks.pins->on_stuck_pin(pin.id, {pin.requester, pin.range, pin.age});
+  }
 }
 
 bool IommuCore::end_pin(std::uint64_t id) {

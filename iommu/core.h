@@ -13,12 +13,14 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/mutex.h"
 #include "iommu/books.h"
 #include "iommu/dma_port.h"
 #include "iommu/iommu.h"
+#include "iommu/log.h"
 #include "iotlb/bursts.h"
 #include "iotlb/context_cache.h"
 #include "iotlb/flush_tracker.h"
@@ -36,6 +38,7 @@ class UnitCore final : public UnitHost {
   ~UnitCore() override;
 
   [[nodiscard]] UnitId id() const override { return id_; }
+  [[nodiscard]] std::uint16_t segment() const override;
   [[nodiscard]] const Clock& clock() const override;
   [[nodiscard]] Result<Done, FaultReason> read_memory(Gpa at, std::span<std::byte> to) override;
   [[nodiscard]] Result<Done, FaultReason> write_memory(Gpa at,
@@ -44,6 +47,7 @@ class UnitCore final : public UnitHost {
   Ticket invalidate(const iotlb::Invalidation& what) override;
   Ticket drain() override;
   [[nodiscard]] bool settled(Ticket ticket) override;
+  void log(LogLevel level, LogTopic topic, std::string_view line) override;
   void raise(Msi msi) override;
 
   [[nodiscard]] std::uint64_t register_base() const { return register_base_; }
@@ -125,6 +129,7 @@ class IommuCore {
   iotlb::BurstRegistry bursts;
   iotlb::FlushTracker tracker{bursts};
   RareBooks books;
+  Log log;
 
   // Changed only while machines are put together (see Iommu's thread rules).
   std::vector<std::unique_ptr<UnitCore>> units;
@@ -148,6 +153,9 @@ class IommuCore {
   std::vector<Retired> retired_ WEIR_GUARDED_BY(mutex_);
 };
 
+// As people write a function: segment:bus:device.function.
+[[nodiscard]] std::string name_of(Requester requester);
+
 // The way of a request (translate.cpp): the numbered steps.
 [[nodiscard]] Result<Translation, Fault> translate(DmaPort::Burst::State& burst,
                                                    const Request& request);
@@ -157,6 +165,9 @@ class IommuCore {
 [[nodiscard]] Result<Done, Fault> deliver_interrupt(DmaPort::Burst::State& burst,
                                                     const Request& request,
                                                     std::span<const std::byte> data);
+// The target of a translated piece refused the access: told, but the piece has been booked.
+[[nodiscard]] Fault refuse(DmaPort::Burst::State& burst, const Request& request,
+                           FaultReason reason = FaultReason::kHostMapPermission);
 // A fault that the core itself found, booked and told.
 [[nodiscard]] Fault fail(DmaPort::Burst::State& burst, const Request& request, FaultReason reason,
                          Stage stage = Stage::kNone);

@@ -30,14 +30,14 @@ struct DeviceScope {
   enum class Kind : std::uint8_t { kEndpoint, kSubHierarchy };  // sub-hierarchy: a bridge and below
   Kind kind = Kind::kEndpoint;
   std::uint8_t start_bus = 0;
-  std::vector<PathStep> path;  // at least one step
+  std::vector<PathStep> path{};  // at least one step
 };
 
 struct UnitCoverage {
   std::uint64_t register_base = 0;  // GPA of the unit's registers: what names it in the table
   std::uint16_t segment = 0;
   bool rest_of_segment = false;  // covers every function that no other unit names (INCLUDE_PCI_ALL)
-  std::vector<DeviceScope> scopes;
+  std::vector<DeviceScope> scopes{};
 };
 
 struct Coverage {
@@ -61,7 +61,7 @@ class TableParser {
 // is the bus of the first of them.
 struct Location {
   Requester function;
-  std::vector<Requester> bridges;
+  std::vector<Requester> bridges{};
 };
 
 [[nodiscard]] bool scope_covers(const DeviceScope& scope, const Location& location);

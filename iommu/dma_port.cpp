@@ -62,7 +62,7 @@ Result<Translation, Fault> DmaPort::translate(Iova iova, std::uint64_t size, Acc
   return burst.translate(iova, size, access, attributes);
 }
 
-// Calls `copy(translation, done)` for each piece; `copy` gives false where the target refused.
+// Calls `copy(burst, request, translation, done)` for each piece, in order.
 template <typename Copy>
 Result<Done, Fault> DmaPort::transfer(Iova iova, std::uint64_t size, Access access,
                                       const DmaAttributes& attributes, Copy copy) {
@@ -92,12 +92,10 @@ Result<Done, Fault> DmaPort::read(Iova iova, std::span<std::byte> to,
                                   const DmaAttributes& attributes) {
   return transfer(
       iova, to.size(), Access::kRead, attributes,
-      [&](Burst&, const Request& request, const Translation& piece,
+      [&](Burst& burst, const Request& request, const Translation& piece,
           std::uint64_t done) -> Result<Done, Fault> {
         if (!read_region(region_of(piece), piece.target_offset, to.subspan(done, piece.length)))
-          return Failure{Fault{.request = request,
-                               .reason = FaultReason::kHostMapPermission,
-                               .stage = Stage::kHostMap}};
+          return Failure{core::refuse(burst.state_, request)};
         return Done{};
       });
 }
@@ -111,9 +109,7 @@ Result<Done, Fault> DmaPort::write(Iova iova, std::span<const std::byte> from,
                     if (piece.outcome == Outcome::kInterrupt)
                       return core::deliver_interrupt(burst.state_, request, bytes);
                     if (!write_region(region_of(piece), piece.target_offset, bytes))
-                      return Failure{Fault{.request = request,
-                                           .reason = FaultReason::kHostMapPermission,
-                                           .stage = Stage::kHostMap}};
+                      return Failure{core::refuse(burst.state_, request)};
                     port_->core.memory().report_dirty(piece.gpa, piece.length);
                     return Done{};
                   });
@@ -127,20 +123,18 @@ Result<std::uint64_t, Fault> DmaPort::atomic(Iova iova, const DmaAttributes& att
   Burst burst(*this);
   const Request request = make_request(*port_, iova, kWord, Access::kReadWrite, attributes);
   if (iova.value() % kWord != 0)
-    return Failure{core::fail(burst.state_, request, FaultReason::kNotPinnable)};
+    return Failure{core::fail(burst.state_, request, FaultReason::kMisaligned)};
   const auto piece = core::translate(burst.state_, request);
   if (!piece) return Failure{piece.error()};
-  const Fault refused{
-      .request = request, .reason = FaultReason::kHostMapPermission, .stage = Stage::kHostMap};
-  if (piece->length < kWord) return Failure{refused};
+  if (piece->length < kWord) return Failure{core::refuse(burst.state_, request)};
   const MemoryRegion region = region_of(*piece);
   const auto first = load_region64(region, piece->target_offset);
-  if (!first) return Failure{refused};
+  if (!first) return Failure{core::refuse(burst.state_, request)};
   for (std::uint64_t old = *first;;) {
     const std::optional<std::uint64_t> desired = change(old);
     if (!desired) return old;
     const auto stored = compare_exchange_region64(region, piece->target_offset, old, *desired);
-    if (!stored) return Failure{refused};
+    if (!stored) return Failure{core::refuse(burst.state_, request)};
     if (!*stored) continue;
     port_->core.memory().report_dirty(piece->gpa, kWord);
     return old;
@@ -181,16 +175,19 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
   record.range = {iova, iova + (size - 1)};
   record.since = core.clock.now();
   Pin pin;
+  std::uint64_t context_changes = 0;
   for (std::uint64_t done = 0; done < size;) {
     const Request request = make_request(*port_, iova + done, size - done, access, attributes);
     auto piece = core::translate(burst.state_, request);
+    if (done == 0) context_changes = burst.state_.context_changes;
+    record.several_tags |= context_changes != burst.state_.context_changes;
     if (!piece) {
       Fault fault = piece.error();
       fault.completed = 0;  // nothing was transferred
       return Failure{fault};
     }
     if (piece->host == nullptr)
-      return Failure{Fault{.request = request, .reason = FaultReason::kNotPinnable}};
+      return Failure{core::refuse(burst.state_, request, FaultReason::kNotPinnable)};
     record.host_ranges.push_back({piece->gpa, piece->gpa + (piece->length - 1)});
     auto& spans = pin.spans_;
     const bool adjoins = !spans.empty() && spans.back().host + spans.back().size == piece->host &&

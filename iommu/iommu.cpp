@@ -56,6 +56,10 @@ Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& loca
   }
   auto port = std::make_unique<core::Port>(*core_, location.function, unit);
   if (!core_->add_port(*port)) return Failure{std::string("the function is attached already")};
+  core_->log.write(LogLevel::kInfo, LogTopic::kRoute, [&] {
+    return core::name_of(location.function) +
+           (unit == nullptr ? " bypasses" : " is behind unit " + std::to_string(unit->id().value));
+  });
   return std::make_unique<DmaPort>(std::move(port));
 }
 
@@ -88,6 +92,7 @@ Change Iommu::reset_function(Requester function) {
 }
 
 Change Iommu::reset() {
+  core_->log.write(LogLevel::kInfo, LogTopic::kReset, [] { return "machine reset"; });
   for (const auto& unit : core_->units) unit->reset();
   const iotlb::Invalidation everything{.scope = iotlb::Scope::kAll};
   return change_for(core_->tracker.issue(std::nullopt, everything));

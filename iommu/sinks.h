@@ -12,6 +12,7 @@
 #include "base/dirty_sink.h"
 #include "base/fault.h"
 #include "base/ids.h"
+#include "iommu/log.h"
 
 namespace weir {
 
@@ -58,6 +59,7 @@ struct Sinks {
   FaultSink* faults = nullptr;
   DirtySink* dirty = nullptr;
   PinSink* pins = nullptr;
+  LogSink* log = nullptr;
 };
 
 }  // namespace weir

@@ -176,6 +176,12 @@ Fault fail(State& burst, const Request& request, FaultReason reason, Stage stage
   return fault;
 }
 
+Fault refuse(State& burst, const Request& request, FaultReason reason) {
+  const Fault fault{.request = request, .reason = reason, .stage = Stage::kHostMap};
+  burst.port.core.report(nullptr, fault);
+  return fault;
+}
+
 Result<Translation, Fault> translate(State& burst, const Request& request) {
   Port& port = burst.port;
   // 1. The function asks.
@@ -262,11 +268,8 @@ std::optional<Translation> peek(State& burst, const Request& request) {
 Result<Done, Fault> deliver_interrupt(State& burst, const Request& request,
                                       std::span<const std::byte> data) {
   constexpr std::size_t kMessageBytes = 4;
-  if (data.size() != kMessageBytes || request.iova.page_offset(2) != 0) {
-    const Fault fault{.request = request, .reason = FaultReason::kInterruptMalformed};
-    burst.port.core.report(nullptr, fault);
-    return Failure{fault};
-  }
+  if (data.size() != kMessageBytes || request.iova.page_offset(2) != 0)
+    return Failure{refuse(burst, request, FaultReason::kInterruptMalformed)};
   Msi msi{.address = request.iova.value()};
   std::memcpy(&msi.data, data.data(), kMessageBytes);
   if (InterruptSink* sink = burst.port.core.sinks.interrupts)

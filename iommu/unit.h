@@ -15,11 +15,13 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/request.h"
 #include "base/result.h"
+#include "iommu/log.h"
 #include "iommu/sinks.h"
 #include "iotlb/context.h"
 #include "iotlb/invalidation.h"
@@ -46,6 +48,8 @@ class UnitHost {
   virtual ~UnitHost() = default;
 
   [[nodiscard]] virtual UnitId id() const = 0;
+  // The PCI segment that the unit serves: its tables and commands name requesters without one.
+  [[nodiscard]] virtual std::uint16_t segment() const { return 0; }
   [[nodiscard]] virtual const Clock& clock() const = 0;
 
   // Guest memory for queues, status words and logs. Each call sees one consistent snapshot; writes
@@ -64,6 +68,10 @@ class UnitHost {
   virtual Ticket drain() = 0;
   // Never blocks. The core calls Unit::poll() when a ticket may have settled.
   [[nodiscard]] virtual bool settled(Ticket ticket) = 0;
+
+  // For what a guest did wrong and its owner may want to read of; rate-limited, and silent unless the
+  // embedder listens.
+  virtual void log(LogLevel /*level*/, LogTopic /*topic*/, std::string_view /*line*/) {}
 
   // The unit's own interrupts (fault event, completion event).
   virtual void raise(Msi msi) = 0;

@@ -13,6 +13,13 @@ UnitCore::UnitCore(IommuCore& core, UnitId id, std::uint64_t register_base,
 
 UnitCore::~UnitCore() = default;
 
+// As the firmware table says; a unit that no table names serves segment 0.
+std::uint16_t UnitCore::segment() const {
+  for (const UnitCoverage& covered : core_.coverage.units)
+    if (covered.register_base == register_base_) return covered.segment;
+  return 0;
+}
+
 const Clock& UnitCore::clock() const { return core_.clock; }
 
 Result<Done, FaultReason> UnitCore::read_memory(Gpa at, std::span<std::byte> to) {
@@ -52,6 +59,10 @@ Ticket UnitCore::booked(std::uint64_t serial) {
 }
 
 bool UnitCore::settled(Ticket ticket) { return core_.tracker.settled(ticket.serial); }
+
+void UnitCore::log(LogLevel level, LogTopic topic, std::string_view line) {
+  core_.log.write(level, topic, [line] { return line; });
+}
 
 void UnitCore::raise(Msi msi) {
   if (core_.sinks.interrupts != nullptr) core_.sinks.interrupts->on_unit_msi(id_, msi);

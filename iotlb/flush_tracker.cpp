@@ -3,7 +3,15 @@
 
 #include <algorithm>
 
+#include "base/bits.h"
+
 namespace weir::iotlb {
+namespace {
+
+constexpr Field<63, 16> kSerial{"serial"};
+constexpr Field<15, 0> kUnit{"unit + 1", "0: the embedder's own change"};
+
+}  // namespace
 
 std::uint64_t FlushTracker::issue(std::optional<UnitId> unit, const Invalidation& what) {
   return issue(OpenTicket{.unit = unit, .what = what});
@@ -22,16 +30,36 @@ std::uint64_t FlushTracker::issue(OpenTicket ticket) {
     waiting_.fetch_sub(1, std::memory_order_seq_cst);
     return 0;
   }
-  ticket.serial = next_serial_++;
+  ticket.serial = ticket.first_serial = make_serial(ticket.unit);
+  merge_if_many(ticket);
   open_.push_back(ticket);
   return ticket.serial;
+}
+
+// Serials grow; their low bits name the unit, so that a merged ticket stands only for its own.
+std::uint64_t FlushTracker::make_serial(std::optional<UnitId> unit) {
+  return kSerial.of(next_serial_++) | kUnit.of(unit ? unit->value + std::uint64_t{1} : 0);
+}
+
+void FlushTracker::merge_if_many(OpenTicket& ticket) {
+  const auto same_unit = [&](const OpenTicket& open) { return open.unit == ticket.unit; };
+  if (static_cast<std::size_t>(std::count_if(open_.begin(), open_.end(), same_unit)) < kOpenPerUnit)
+    return;
+  for (const OpenTicket& open : open_)
+    if (same_unit(open)) ticket.first_serial = std::min(ticket.first_serial, open.first_serial);
+  ticket.whole_unit = true;
+  const std::size_t merged = std::erase_if(open_, same_unit);
+  // Sequentially consistent: keeps one order with issue() and waiting().
+  waiting_.fetch_sub(merged, std::memory_order_seq_cst);
 }
 
 bool FlushTracker::settled(std::uint64_t serial) {
   if (serial == 0) return true;
   const MutexLock lock(mutex_);
-  const auto ticket = std::find_if(open_.begin(), open_.end(),
-                                   [&](const OpenTicket& t) { return t.serial == serial; });
+  const auto ticket = std::find_if(open_.begin(), open_.end(), [&](const OpenTicket& open) {
+    return open.first_serial <= serial && serial <= open.serial &&
+           kUnit.get(open.serial) == kUnit.get(serial);
+  });
   if (ticket == open_.end()) return true;
   if (!is_settled(*ticket)) return false;
   open_.erase(ticket);
@@ -51,7 +79,7 @@ bool FlushTracker::is_settled(const OpenTicket& ticket) const {
 bool FlushTracker::covers_pin(const OpenTicket& ticket, const PinRecord& pin) {
   const Invalidation& what = ticket.what;
   const bool same_unit = !ticket.unit || ticket.unit == pin.unit;
-  if (ticket.whole_unit) return same_unit;
+  if (ticket.whole_unit || (same_unit && pin.several_tags)) return same_unit;
   switch (what.scope) {
     case Scope::kHostRange:
       return std::any_of(pin.host_ranges.begin(), pin.host_ranges.end(),

@@ -29,7 +29,8 @@ namespace weir::iotlb {
 struct PinRecord {
   std::optional<UnitId> unit;  // empty: bypass or window; no guest flush covers it
   Requester requester;
-  Tag tag{};  // of the entries behind it
+  Tag tag{};                  // of the entries behind it
+  bool several_tags = false;  // its context changed while it was made: any tag of the unit is meant
   AddressRange<Iova> range{};
   std::vector<AddressRange<Gpa>> host_ranges;
   std::uint64_t epoch = 0;  // of the burst that made it
@@ -70,6 +71,7 @@ class FlushTracker {
  private:
   struct OpenTicket {
     std::uint64_t serial = 0;
+    std::uint64_t first_serial = 0;  // stands for its unit's tickets from here to `serial`
     std::uint64_t epoch = 0;
     std::optional<UnitId> unit;
     bool whole_unit = false;
@@ -80,7 +82,13 @@ class FlushTracker {
     bool reported = false;
   };
 
+  // A guest may flush without end while one pin is held. Beyond this many open tickets of a unit
+  // they are merged into one that waits for all of the unit: coarser, never early, and bounded.
+  static constexpr std::size_t kOpenPerUnit = 64;
+
   [[nodiscard]] std::uint64_t issue(OpenTicket ticket);
+  [[nodiscard]] std::uint64_t make_serial(std::optional<UnitId> unit) WEIR_REQUIRES(mutex_);
+  void merge_if_many(OpenTicket& ticket) WEIR_REQUIRES(mutex_);
   [[nodiscard]] bool is_settled(const OpenTicket& ticket) const WEIR_REQUIRES(mutex_);
   [[nodiscard]] static bool covers_pin(const OpenTicket& ticket, const PinRecord& pin);
 

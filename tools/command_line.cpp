@@ -34,6 +34,13 @@ void add_verify(CLI::App& app, Call& call) {
       ->add_option("--deviations", options->deviations,
                    "Operations to show in full for each QEMU deviation that differs here")
       ->capture_default_str();
+  command->add_option("--entries", options->caches.entries, "IOTLB entries; 0: none")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command->add_flag_callback(
+      "--reference-cache",
+      [options] { options->caches.organisation = CacheOptions::Organisation::kReference; },
+      "Exact LRU over all entries instead (0 entries: no limit)");
   command->callback([options, &call] {
     call.run = [=, &call] { return run_verify(*options, call.out, call.err); };
   });

@@ -13,6 +13,7 @@ int run_verify(const VerifyOptions& options, std::ostream& out, std::ostream& er
   Progress progress;
   const auto report = verify::verify_files(
       options.files, {.failures = options.failures, .deviations = options.deviations},
+      {.caches = options.caches},
       [&](const std::string& file, double done) { progress.show(file, done); });
   progress.clear();
   if (!report) {

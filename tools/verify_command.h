@@ -8,12 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "iommu/iommu.h"
+
 namespace weir::tools {
 
 struct VerifyOptions {
   std::vector<std::string> files;
   std::size_t failures = 10;   // failing operations to show in full
   std::size_t deviations = 0;  // differing operations to show in full for each QEMU deviation
+  CacheOptions caches;         // of the units
 };
 
 // The report goes to `out` when everything was read, the cause to `err` (one line) when not.

@@ -73,11 +73,11 @@ std::uint64_t Fields::hex_value(const char* key, const Json& value, std::uint64_
   // from_chars takes a minus sign, of which a number without a sign has none.
   if (digits->empty() || digits->size() > kMostHexDigits || digits->front() == '-' ||
       parsed.ec != std::errc{} || parsed.ptr != end) {
-    complain(key, replay::quoted(*digits) + " is not 1 to 16 hexadecimal digits");
+    complain(key, replay::in_quotes(*digits) + " is not 1 to 16 hexadecimal digits");
     return 0;
   }
   if (number <= most) return number;
-  complain(key, replay::quoted(*digits) + " is out of range");
+  complain(key, replay::in_quotes(*digits) + " is out of range");
   return 0;
 }
 

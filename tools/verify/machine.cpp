@@ -8,7 +8,7 @@ namespace {
 
 struct Mode {
   const char* name;
-  std::unique_ptr<Machine> (*make)(const Fields& header);
+  std::unique_ptr<Machine> (*make)(const Fields& header, const MachineOptions& options);
 };
 
 constexpr Mode kModes[] = {
@@ -26,9 +26,10 @@ const Mode* find(const std::string& name) {
 
 bool mode_is_built(const std::string& mode) { return find(mode) != nullptr; }
 
-std::unique_ptr<Machine> make_machine(const std::string& mode, const Fields& header) {
+std::unique_ptr<Machine> make_machine(const std::string& mode, const Fields& header,
+                                      const MachineOptions& options) {
   const Mode* const found = find(mode);
-  return found == nullptr ? nullptr : found->make(header);
+  return found == nullptr ? nullptr : found->make(header, options);
 }
 
 }  // namespace weir::verify

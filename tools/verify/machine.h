@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "iommu/iommu.h"
 #include "tools/verify/fields.h"
 
 namespace weir::verify {
@@ -38,8 +39,13 @@ class Machine {
   [[nodiscard]] virtual Verdict run(std::size_t index) = 0;
 };
 
-// Null: a mode that is not built. Complaints about the header go into `header`.
-[[nodiscard]] std::unique_ptr<Machine> make_machine(const std::string& mode, const Fields& header);
+struct MachineOptions {
+  CacheOptions caches;  // what results are permitted does not depend on them
+};
+
+// Null: a mode that is not built, or a header that was complained about.
+[[nodiscard]] std::unique_ptr<Machine> make_machine(const std::string& mode, const Fields& header,
+                                                    const MachineOptions& options);
 [[nodiscard]] bool mode_is_built(const std::string& mode);
 
 }  // namespace weir::verify

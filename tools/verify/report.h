@@ -58,7 +58,7 @@ class Report {
 
   void begin_file(std::string path, std::string mode);
   void begin_case() { ++files_.back().tally.cases; }
-  // `deviation` empty: of the agreed set. Keeps a copy of `what` only if it will be shown.
+  // `deviation` empty: of the agreed set. `operation` is its JSON, looked at only if it disagrees.
   void add(const std::string& deviation, const Verdict& verdict, std::uint64_t case_number,
            std::size_t index, const std::string& operation);
 

@@ -73,7 +73,7 @@ Result<VectorFile, TraceError> VectorFile::open(std::string path) {
   const Fields header = file.header();
   const std::string format = header.text("format");
   if (header.ok() && format != "iommu-oracle") {
-    header.complain("format", replay::quoted(format) + " is not \"iommu-oracle\"");
+    header.complain("format", replay::in_quotes(format) + " is not \"iommu-oracle\"");
   }
   const std::uint64_t version = header.number("version", ~std::uint64_t{0});
   if (header.ok() && version != 1) {

@@ -33,12 +33,12 @@ Result<Done, TraceError> verify_case(VectorFile& file, Machine& machine, Report&
   return Done{};
 }
 
-Result<Done, TraceError> verify_file(const std::string& path, Report& report,
-                                     const OnProgress& on_progress) {
+Result<Done, TraceError> verify_file(const std::string& path, const MachineOptions& options,
+                                     Report& report, const OnProgress& on_progress) {
   auto opened = VectorFile::open(path);
   if (!opened) return Failure{opened.error()};
   VectorFile& file = *opened;
-  const auto machine = make_machine(file.mode(), file.header());
+  const auto machine = make_machine(file.mode(), file.header(), options);
   if (file.has_problem()) return file.problem();
 
   report.begin_file(path, file.mode());
@@ -57,19 +57,21 @@ std::optional<TraceError> look_at_header(const std::string& path) {
   const auto file = VectorFile::open(path);
   if (!file) return file.error();
   if (mode_is_built(file->mode())) return std::nullopt;
-  return file->failure_here("mode " + replay::quoted(file->mode()) + " is not built").error;
+  return file->failure_here("mode " + replay::in_quotes(file->mode()) + " is not built").error;
 }
 
 }  // namespace
 
 Result<Report, TraceError> verify_files(const std::vector<std::string>& paths,
-                                        const ReportLimits& limits, const OnProgress& on_progress) {
+                                        const ReportLimits& limits, const MachineOptions& machine,
+                                        const OnProgress& on_progress) {
   for (const std::string& path : paths) {
     if (auto error = look_at_header(path)) return Failure{std::move(*error)};
   }
   Report report(limits);
   for (const std::string& path : paths) {
-    if (auto done = verify_file(path, report, on_progress); !done) return Failure{done.error()};
+    if (auto done = verify_file(path, machine, report, on_progress); !done)
+      return Failure{done.error()};
   }
   return report;
 }

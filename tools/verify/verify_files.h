@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "replay/trace_error.h"
+#include "tools/verify/machine.h"
 #include "tools/verify/report.h"
 
 namespace weir::verify {
@@ -20,6 +21,7 @@ using OnProgress = std::function<void(const std::string& file, double done)>;
 // cannot be read ends it.
 [[nodiscard]] Result<Report, replay::TraceError> verify_files(const std::vector<std::string>& paths,
                                                               const ReportLimits& limits,
+                                                              const MachineOptions& machine,
                                                               const OnProgress& on_progress);
 
 }  // namespace weir::verify

@@ -66,7 +66,7 @@ Invalidate::Granularity read_granularity(const Fields& fields, std::string_view 
   const std::string name = fields.text("g");
   if (name == "domain") return Invalidate::Granularity::kDomain;
   if (name == fine) return Invalidate::Granularity::kFine;
-  if (name != "global") fields.complain("g", replay::quoted(name) + " is not a granularity");
+  if (name != "global") fields.complain("g", replay::in_quotes(name) + " is not a granularity");
   return Invalidate::Granularity::kGlobal;
 }
 
@@ -90,7 +90,7 @@ Invalidate read_invalidate(const Fields& fields) {
       command.leaf_only = fields.flag("ih");
     }
   } else {
-    fields.complain("t", replay::quoted(target) + " is not an invalidation of this mode");
+    fields.complain("t", replay::in_quotes(target) + " is not an invalidation of this mode");
   }
   if (command.granularity != Granularity::kGlobal) {
     command.domain = static_cast<std::uint16_t>(fields.number("did", kAnyDomain));
@@ -141,7 +141,7 @@ VtdOperation read_operation(const Fields& fields) {
   if (op == "inv_bad") return read_bad_descriptor(fields);
   if (op == "burst") return read_burst(fields);
   if (op == "dma") return read_dma(fields);
-  fields.complain("op", replay::quoted(op) + " is not an operation of this mode");
+  fields.complain("op", replay::in_quotes(op) + " is not an operation of this mode");
   return EditMemory{};
 }
 
@@ -197,7 +197,7 @@ Requester read_bdf(const Fields& fields, const char* key) {
     }
   }
   if (!good && fields.ok()) {
-    fields.complain(key, replay::quoted(text) + " is not a device (bb:dd.f)");
+    fields.complain(key, replay::in_quotes(text) + " is not a device (bb:dd.f)");
   }
   return Requester::from_bdf(part[0], part[1], part[2]);
 }

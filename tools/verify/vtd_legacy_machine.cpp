@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/bits.h"
 #include "base/clock.h"
 #include "iommu/iommu.h"
 #include "tools/verify/dma_probe.h"
@@ -33,20 +34,23 @@ std::string permitted_in_words(const Dma& dma) {
   return words;
 }
 
-// What is wrong with the one record of a fault of this access; empty: nothing.
-std::string check_record(const FaultRecord& record, Requester requester, Iova iova, Access access) {
+// What is wrong with the one record of a fault of this access; empty: nothing. The vectors were
+// made with a unit that records addresses whole; the manual has FI's bits from MGAW on as zero.
+std::string check_record(const FaultRecord& record, Requester requester, Iova iova, Access access,
+                         unsigned address_bits) {
   const auto expected =
       access == Access::kRead ? FaultRecord::Type::kRead : FaultRecord::Type::kWrite;
   if (record.source != requester.bdf) return "the record has another SID";
-  if (record.info != iova.page_base(kPageLg2).value()) return "the record has another FI";
+  const std::uint64_t page = iova.page_base(kPageLg2).value() & bit_mask(address_bits - 1, 0);
+  if (record.info != page) return "the record has another FI";
   if (record.type != expected) return "the record has another type";
   return record.has_pasid ? "the record has PP set" : "";
 }
 
 class VtdLegacyMachine final : public Machine {
  public:
-  VtdLegacyMachine(GuestRam ram, std::vector<Requester> devices)
-      : ram_(std::move(ram)), devices_(std::move(devices)), probe_(ram_) {}
+  VtdLegacyMachine(GuestRam ram, std::vector<Requester> devices, const MachineOptions& options)
+      : ram_(std::move(ram)), devices_(std::move(devices)), options_(options), probe_(ram_) {}
 
   Result<Done, std::string> load(const Fields& fields) override;
   Verdict run(std::size_t index) override;
@@ -70,6 +74,7 @@ class VtdLegacyMachine final : public Machine {
   // Constant after construction.
   GuestRam ram_;
   const std::vector<Requester> devices_;
+  const MachineOptions options_;
   ManualClock clock_;
   // Of the current case; destroyed from the last to the first.
   DmaProbe probe_;
@@ -99,7 +104,8 @@ Result<Done, std::string> VtdLegacyMachine::load(const Fields& fields) {
 Result<Done, std::string> VtdLegacyMachine::build(const vtd::Options& options, DriverPages pages) {
   iommu_.emplace(IommuConfig{.memory = ram_.memory(),
                              .clock = &clock_,
-                             .sinks = {.interrupts = &probe_, .dirty = &probe_}});
+                             .sinks = {.interrupts = &probe_, .dirty = &probe_},
+                             .caches = options_.caches});
   UnitCoverage everything;
   everything.register_base = kRegisterBase;
   everything.rest_of_segment = true;
@@ -179,8 +185,8 @@ Verdict VtdLegacyMachine::carry_out(const FaultBurst& burst) {
     return verdict;
   }
   verdict.got = in_words(Blocked{.recorded = true, .code = faults.records[0].reason});
-  std::string wrong =
-      check_record(faults.records[0], burst.first, Iova(burst.first_page), Access::kWrite);
+  std::string wrong = check_record(faults.records[0], burst.first, Iova(burst.first_page),
+                                   Access::kWrite, case_.config.address_bits);
   if (faults.records[0].reason != burst.first_code) wrong = "the record has another reason";
   if (std::ranges::find(burst.overflow, faults.overflow ? 1U : 0U) == burst.overflow.end()) {
     wrong = std::string("FSTS.PFO reads ") + (faults.overflow ? "1" : "0");
@@ -215,7 +221,9 @@ std::optional<DmaResult> VtdLegacyMachine::conclude(const Dma& dma, const Sighti
     return std::nullopt;
   }
   const FaultRecord& record = faults.records[0];
-  if (const auto wrong = check_record(record, dma.requester, dma.iova, dma.access); !wrong.empty())
+  if (const auto wrong =
+          check_record(record, dma.requester, dma.iova, dma.access, case_.config.address_bits);
+      !wrong.empty())
     oddity = wrong;
   return Blocked{.recorded = true, .code = record.reason};
 }
@@ -244,7 +252,8 @@ Verdict VtdLegacyMachine::run(std::size_t index) {
 
 }  // namespace
 
-std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header) {
+std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header,
+                                                 const MachineOptions& options) {
   const auto ranges = read_ram_ranges(header);
   auto devices = read_devices(header);
   if (!header.ok()) return nullptr;
@@ -253,7 +262,7 @@ std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header) {
     header.complain("ram", ram.error());
     return nullptr;
   }
-  return std::make_unique<VtdLegacyMachine>(std::move(*ram), std::move(devices));
+  return std::make_unique<VtdLegacyMachine>(std::move(*ram), std::move(devices), options);
 }
 
 }  // namespace weir::verify

@@ -12,6 +12,7 @@
 
 namespace weir::verify {
 
-[[nodiscard]] std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header);
+[[nodiscard]] std::unique_ptr<Machine> make_vtd_legacy_machine(const Fields& header,
+                                                               const MachineOptions& options);
 
 }  // namespace weir::verify

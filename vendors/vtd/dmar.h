@@ -21,7 +21,9 @@ struct DmarOptions {
   bool interrupt_remapping = false;
 };
 
-// The bytes of a DMAR with one DRHD per covered unit, in the order given; checksum right.
+// The bytes of a DMAR with one DRHD per covered unit, in the order given (the manual wants the one that
+// covers the rest of a segment last); checksum right. REQUIRES: what the table's length fields can hold,
+// at most 124 steps to a path and 64 KiB of scopes to a unit.
 [[nodiscard]] std::vector<std::byte> build_dmar(const Coverage& coverage,
                                                 const DmarOptions& options = {});
 

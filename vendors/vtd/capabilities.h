@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a unit of given Options can do: the values of CAP_REG and ECAP_REG, and the same facts in
+// the form that the walk and the context reader ask for. Only what is built and tested is
+// advertised.
+//
+// Constexpr values; any thread.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+#include "pagetables/vtd_second_stage.h"
+#include "vendors/vtd/capability_registers.h"
+#include "vendors/vtd/registers.h"
+#include "vendors/vtd/unit.h"
+
+namespace weir::vtd {
+
+// Beside each bit, the test that uses it (tests/vtd).
+[[nodiscard]] constexpr std::uint64_t capability_value(const Options& options) {
+  namespace cap = reg::cap;
+  return cap::kDomains.of(6) |                                     // ContextTest: 16-bit domain-ids
+         cap::kCachingMode.of(options.caching_mode) |              // CapabilityTest: nothing to do
+         cap::kWidth39.of(options.levels_3) |                      // WalkTest
+         cap::kWidth48.of(options.levels_4) |                      // WalkTest
+         cap::kWidth57.of(options.levels_5) |                      // WalkTest
+         cap::kMaxGuestWidth.of(options.address_bits - 1) |        // ContextTest: reason 4
+         cap::kFaultOffset.of(reg::frcd::kOffset / 16) |           // FaultTest
+         cap::kPages2m.of(options.pages_2m) |                      // WalkTest
+         cap::kPages1g.of(options.pages_2m && options.pages_1g) |  // SSLPS is prefix-closed
+         cap::kPageSelective.of(1) |                               // DescriptorTest
+         cap::kFaultRecords.of(options.fault_records - 1) |        // FaultTest
+         cap::kMaxAddressMask.of(options.max_address_mask) |       // DescriptorTest
+         cap::kWriteDrain.of(1) | cap::kReadDrain.of(1) |          // QueueParkingTest
+         cap::kEnhancedSrtp.of(1);                                 // CommandTest
+}
+
+[[nodiscard]] constexpr std::uint64_t extended_capability_value(const Options& options) {
+  namespace ecap = reg::ecap;
+  return ecap::kCoherent.of(1) |                    // guest memory is one coherent memory here
+         ecap::kQueued.of(1) |                      // QueueTest
+         ecap::kDeviceTlb.of(options.device_tlb) |  // ContextTest, DescriptorTest
+         ecap::kPassThrough.of(1) |                 // ContextTest
+         ecap::kSnoopControl.of(options.snoop_control) |  // WalkTest
+         ecap::kIotlbOffset.of(reg::kIotlbBlock / 16);    // CommandTest
+}
+
+struct Capabilities {
+  Options options;
+  std::uint64_t address_limit_bits = 0;  // MGAW
+  // Address bits that root and context entries must leave zero, besides what no field claims: those
+  // above the host address width.
+  std::uint64_t beyond_host_width = 0;
+  pagetables::VtdSecondStage::Rules rules;
+
+  explicit constexpr Capabilities(const Options& from)
+      : options(from),
+        address_limit_bits(from.address_bits),
+        beyond_host_width(~bit_mask(host_bits(from) - 1, 0)),
+        rules(pagetables::VtdSecondStage::rules({.host_address_bits = host_bits(from),
+                                                 .snoop_control = from.snoop_control,
+                                                 .pages_2m = from.pages_2m,
+                                                 .pages_1g = from.pages_2m && from.pages_1g})) {}
+
+  // Table levels for a context's AW, or nothing where SAGAW lacks it (9.3).
+  [[nodiscard]] constexpr std::optional<std::uint8_t> levels_of(std::uint64_t address_width) const {
+    if (address_width == 1 && options.levels_3) return std::uint8_t{3};
+    if (address_width == 2 && options.levels_4) return std::uint8_t{4};
+    if (address_width == 3 && options.levels_5) return std::uint8_t{5};
+    return std::nullopt;
+  }
+  // How far untranslated requests reach: min(MGAW, AGAW) (3.4.3, CAP.MGAW).
+  [[nodiscard]] constexpr std::uint8_t input_bits(unsigned levels) const {
+    return static_cast<std::uint8_t>(std::min<std::uint64_t>(
+        address_limit_bits, pagetables::input_bits<pagetables::VtdSecondStage>(levels)));
+  }
+
+ private:
+  // An entry has room for 52 address bits, whatever the guest address width.
+  [[nodiscard]] static constexpr unsigned host_bits(const Options& options) {
+    return std::min(options.address_bits, 52U);
+  }
+};
+
+}  // namespace weir::vtd

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vendors/vtd/commands.h"
+
+#include "vendors/vtd/invalidations.h"
+
+namespace weir::vtd {
+namespace {
+
+namespace ccmd = reg::ccmd;
+namespace global = reg::global;
+
+// While queued invalidation is on, software must not use the invalidation registers and nothing
+// says what then happens; here such a command does nothing, reports that (granularity 0) and ends.
+[[nodiscard]] bool queue_is_on(const Shared& shared) WEIR_REQUIRES(shared.mutex) {
+  return global::kQueue.is_set(shared.registers.get(global::kStatus));
+}
+
+}  // namespace
+
+void accept_global_command(Shared& shared, std::uint64_t value) {
+  // SFL, EAFL, WBF, IRE, SIRTP and CFI command what is not advertised: their status stays 0.
+  if (global::kRootPointer.is_set(value)) {
+    shared.registers.clear_bits(global::kStatus, global::kRootPointer.kMask);
+    shared.requests.root = shared.registers.get(reg::rtaddr::kRegister);
+  }
+  if (const bool wanted = global::kTranslation.is_set(value); wanted != shared.translation_wanted) {
+    shared.translation_wanted = wanted;
+    shared.requests.translation = wanted;
+  }
+  if (const bool wanted = global::kQueue.is_set(value); wanted != shared.queue_wanted) {
+    shared.queue_wanted = wanted;
+    shared.requests.queue = wanted;
+  }
+}
+
+bool command_pending(const Shared& shared, std::uint64_t offset) {
+  const RegisterFile& registers = shared.registers;
+  const auto within = [offset](const reg::Register& r) {
+    return offset >= r.offset && offset < r.offset + std::uint64_t{r.bits} / 8;
+  };
+  if (within(ccmd::kRegister)) return ccmd::kInvalidate.is_set(registers.get(ccmd::kRegister));
+  if (within(reg::iotlb::kRegister) || within(reg::iva::kRegister))
+    return reg::iotlb::kInvalidate.is_set(registers.get(reg::iotlb::kRegister));
+  return false;
+}
+
+void Commands::take_up(Shared& shared, const Requests& requests) {
+  if (requests.root) {
+    // Release: the tables under the new root were written before SRTP was; pairs with the acquire
+    // in Unit::read_context. Stored before the invalidations, so that what is read after them is
+    // new.
+    shared.root.store(*requests.root, std::memory_order_release);
+    // CAP.ESRTPS: setting the root pointer invalidates contexts and translations globally (10.4.4).
+    root_ = PendingRoot{.contexts = shared.host.invalidate({.scope = iotlb::Scope::kContextAll}),
+                        .translations = shared.host.invalidate({.scope = iotlb::Scope::kAll})};
+  }
+  if (requests.translation) {
+    shared.host.set_mode(*requests.translation ? UnitMode::kTranslating : UnitMode::kOff);
+    // In-flight requests drain before TES changes (10.4.4).
+    translation_ = Pending{.ticket = shared.host.drain(),
+                           .outcome = global::kTranslation.of(*requests.translation)};
+  }
+  if (requests.context) context_ = start_context_command(shared);
+  if (requests.iotlb) iotlb_ = start_iotlb_command(shared);
+}
+
+Commands::Pending Commands::start_context_command(Shared& shared) {
+  std::uint64_t command = 0;
+  std::optional<Granularity> granularity;
+  {
+    MutexLock lock(shared.mutex);
+    command = shared.registers.get(ccmd::kRegister);
+    if (!queue_is_on(shared)) granularity = decode_granularity(ccmd::kRequested.get(command));
+  }
+  Pending pending{.outcome = ccmd::kActual.with(ccmd::kInvalidate.with(command, 0), 0)};
+  if (!granularity) return pending;
+  pending.outcome = ccmd::kActual.with(pending.outcome, ccmd::kRequested.get(command));
+  pending.ticket = shared.host.invalidate(
+      context_invalidation(*granularity, {.domain = ccmd::kDomain.get(command),
+                                          .source = ccmd::kSource.get(command),
+                                          .function_mask = ccmd::kFunctionMask.get(command),
+                                          .segment = shared.host.segment()}));
+  return pending;
+}
+
+Commands::Pending Commands::start_iotlb_command(Shared& shared) {
+  namespace command_register = reg::iotlb;
+  std::uint64_t command = 0;
+  std::uint64_t address = 0;
+  std::optional<Granularity> granularity;
+  {
+    MutexLock lock(shared.mutex);
+    command = shared.registers.get(command_register::kRegister);
+    address = shared.registers.get(reg::iva::kRegister);
+    if (!queue_is_on(shared))
+      granularity = decode_granularity(command_register::kRequested.get(command));
+  }
+  const std::uint64_t ended = command_register::kInvalidate.with(command, 0);
+  Pending pending{.outcome = command_register::kActual.with(ended, 0)};
+  if (!granularity) return pending;
+  const auto invalidation = iotlb_invalidation(*granularity,
+                                               {.domain = command_register::kDomain.get(command),
+                                                .address = reg::iva::kAddress.in_place(address),
+                                                .mask = reg::iva::kMask.get(address),
+                                                .leaf_only = reg::iva::kHint.is_set(address)},
+                                               shared.capabilities.options);
+  // An address mask beyond CAP.MAMV: ignored, IAIG says so (10.4.8.1).
+  if (!invalidation) return pending;
+  pending.outcome =
+      command_register::kActual.with(ended, command_register::kRequested.get(command));
+  pending.ticket = shared.host.invalidate(*invalidation);
+  return pending;
+}
+
+void Commands::finish(Shared& shared, std::uint64_t resets) {
+  const auto publish = [&shared, resets](const reg::Register& r, std::uint64_t mask,
+                                         std::uint64_t bits) {
+    MutexLock lock(shared.mutex);
+    if (shared.resets != resets) return;
+    shared.registers.set(r, (shared.registers.get(r) & ~mask) | bits);
+  };
+  if (root_ && shared.await(Place::kRootContexts, root_->contexts) &&
+      shared.await(Place::kRootTranslations, root_->translations)) {
+    root_.reset();
+    // A later SRTP that is still to be taken up has cleared RTPS for itself.
+    MutexLock lock(shared.mutex);
+    if (shared.resets == resets && !shared.requests.root)
+      shared.registers.set_bits(global::kStatus, global::kRootPointer.kMask);
+  }
+  if (translation_ && shared.await(Place::kTranslation, translation_->ticket)) {
+    publish(global::kStatus, global::kTranslation.kMask, translation_->outcome);
+    translation_.reset();
+  }
+  if (context_ && shared.await(Place::kContextCommand, context_->ticket)) {
+    publish(ccmd::kRegister, ccmd::kLayout.defined, context_->outcome);
+    context_.reset();
+  }
+  if (iotlb_ && shared.await(Place::kIotlbCommand, iotlb_->ticket)) {
+    publish(reg::iotlb::kRegister, reg::iotlb::kLayout.defined, iotlb_->outcome);
+    iotlb_.reset();
+  }
+}
+
+}  // namespace weir::vtd

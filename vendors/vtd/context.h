@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who is this? Reads the legacy root and context entries of a requester, in the order in which the
+// manual lets their faults be found, and answers for requests that need more than a look at the
+// context.
+//
+// Any thread; never waits, never writes. Reads at most a handful of words whatever the tables hold.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/fault.h"
+#include "base/request.h"
+#include "base/result.h"
+#include "iotlb/context.h"
+#include "pagetables/physical_memory.h"
+#include "vendors/vtd/capabilities.h"
+#include "vendors/vtd/fault_reasons.h"
+
+namespace weir::vtd {
+
+// A fault with the code in both vocabularies. `silenced`: FPD of the context entry.
+[[nodiscard]] Fault make_fault(const Request& request, Code code, FaultReason reason,
+                               bool silenced);
+
+// `root_address`: RTADDR_REG as latched by the last SRTP, mode bits included.
+[[nodiscard]] Result<iotlb::Context, Fault> read_legacy_context(
+    const Request& request, const pagetables::PhysicalMemory& memory,
+    const Capabilities& capabilities, std::uint64_t root_address);
+
+// May a translation request, a translated request or one with a PASID use this context?
+[[nodiscard]] std::optional<Fault> check_request(const iotlb::Context& context,
+                                                 const Request& request,
+                                                 const Capabilities& capabilities);
+
+}  // namespace weir::vtd

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vendors/vtd/faults.h"
+
+#include "vendors/vtd/events.h"
+
+namespace weir::vtd {
+namespace {
+
+namespace frcd = reg::frcd;
+namespace fsts = reg::fsts;
+
+// T1 and T2: 00 write, 10 read, 01 page request, 11 atomic (10.4.14).
+[[nodiscard]] std::uint64_t type_bits(Access access) {
+  switch (access) {
+    case Access::kWrite:
+      return 0;
+    case Access::kRead:
+      return frcd::kType1.kMask;
+    case Access::kReadWrite:
+      return frcd::kType1.kMask | frcd::kType2.kMask;
+  }
+  return 0;
+}
+
+[[nodiscard]] std::uint64_t address_type_bits(AddressType type) {
+  switch (type) {
+    case AddressType::kUntranslated:
+      return 0;
+    case AddressType::kTranslationRequest:
+      return frcd::kAddressType.of(1);
+    case AddressType::kTranslated:
+      return frcd::kAddressType.of(2);
+  }
+  return 0;
+}
+
+// PP, PASID, EXE and PRIV are reserved while ECAP.PASID is 0, and AT while ECAP.DT is.
+[[nodiscard]] std::uint64_t high_word(const Options& options, const Fault& fault) {
+  return frcd::kFault.kMask | type_bits(fault.request.access) |
+         (options.device_tlb ? address_type_bits(fault.request.address_type) : 0) |
+         frcd::kReason.of(fault.code) | frcd::kSource.of(fault.request.requester.bdf);
+}
+
+[[nodiscard]] bool any_pending(const RegisterFile& registers) {
+  for (unsigned i = 0; i < registers.record_count(); ++i)
+    if (frcd::kFault.is_set(registers.record_high(i))) return true;
+  return false;
+}
+
+[[nodiscard]] bool pending_from(const RegisterFile& registers, std::uint16_t source) {
+  for (unsigned i = 0; i < registers.record_count(); ++i) {
+    const std::uint64_t high = registers.record_high(i);
+    if (frcd::kFault.is_set(high) && frcd::kSource.get(high) == source) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<Msi> set_fault_status(RegisterFile& registers, std::uint64_t bits) {
+  const std::uint64_t before = registers.get(fsts::kRegister);
+  registers.set_bits(fsts::kRegister, bits);
+  if ((before & fsts::kEvents) != 0) return std::nullopt;
+  return signal(registers, kFaultEvent);
+}
+
+std::optional<Msi> FaultLog::record(RegisterFile& registers, const Options& options,
+                                    const Fault& fault) {
+  const std::uint64_t status = registers.get(fsts::kRegister);
+  if (fsts::kOverflow.is_set(status)) return std::nullopt;
+  if (pending_from(registers, fault.request.requester.bdf)) return std::nullopt;
+  const unsigned index = next_;
+  if (frcd::kFault.is_set(registers.record_high(index)))
+    return set_fault_status(registers, fsts::kOverflow.kMask);
+  next_ = (next_ + 1) % registers.record_count();
+  // FI: the page, with address bits from MGAW on zero (10.4.14).
+  const std::uint64_t low =
+      frcd::kAddress.in_place(fault.request.iova.value()) & bit_mask(options.address_bits - 1, 0);
+  registers.set_record(index, low, high_word(options, fault));
+  // FRI stays with the first pending record until PPF has been clear (10.4.9).
+  if (!fsts::kPending.is_set(status))
+    registers.set(fsts::kRegister, fsts::kFirstRecord.with(status, index));
+  return set_fault_status(registers, fsts::kPending.kMask);
+}
+
+void FaultLog::after_service(RegisterFile& registers) {
+  if (!any_pending(registers)) registers.clear_bits(fsts::kRegister, fsts::kPending.kMask);
+  if ((registers.get(fsts::kRegister) & fsts::kEvents) == 0) lapse(registers, kFaultEvent);
+}
+
+}  // namespace weir::vtd

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vendors/vtd/queue.h"
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+
+namespace weir::vtd {
+namespace {
+
+using descriptor::Error;
+
+namespace fsts = reg::fsts;
+namespace global = reg::global;
+
+[[nodiscard]] std::optional<Msi> stop_with(Shared& shared, Error error)
+    WEIR_REQUIRES(shared.mutex) {
+  shared.registers.set(reg::iqer::kRegister,
+                       reg::iqer::kInfo.of(static_cast<std::uint64_t>(error)));
+  return set_fault_status(shared.registers, fsts::kQueueError.kMask);
+}
+
+void stop(Shared& shared, Error error, std::uint64_t resets) WEIR_EXCLUDES(shared.mutex) {
+  Outbox outbox;
+  {
+    MutexLock lock(shared.mutex);
+    if (shared.resets == resets) outbox.add(stop_with(shared, error));
+  }
+  outbox.send(shared.host);
+  shared.host.log(LogLevel::kWarning, LogTopic::kGuestError,
+                  "VT-d: the invalidation queue stopped at a descriptor (IQE), error information " +
+                      std::to_string(static_cast<unsigned>(error)));
+}
+
+[[nodiscard]] bool stopped(const Shared& shared) WEIR_REQUIRES(shared.mutex) {
+  return fsts::kQueueError.is_set(shared.registers.get(fsts::kRegister));
+}
+[[nodiscard]] bool enabled(const Shared& shared) WEIR_REQUIRES(shared.mutex) {
+  return global::kQueue.is_set(shared.registers.get(global::kStatus));
+}
+
+}  // namespace
+
+std::optional<Msi> accept_tail(Shared& shared) {
+  RegisterFile& registers = shared.registers;
+  const std::uint64_t tail = registers.get(reg::iqt::kRegister);
+  const bool wide = reg::iqa::kWide.is_set(registers.get(reg::iqa::kRegister));
+  if (!enabled(shared) || !wide || !reg::iqt::kWideMisaligned.is_set(tail)) return std::nullopt;
+  // The bit counts as zero (10.4.22).
+  registers.set(reg::iqt::kRegister, reg::iqt::kWideMisaligned.with(tail, 0));
+  return stop_with(shared, Error::kTailMisaligned);
+}
+
+void Queue::take_up(Shared& shared, const Requests& requests) {
+  if (!requests.queue) return;
+  disabling_ = !*requests.queue;
+  MutexLock lock(shared.mutex);
+  if (disabling_ || enabled(shared)) return;
+  const std::uint64_t address = shared.registers.get(reg::iqa::kRegister);
+  base_ = Gpa(reg::iqa::kBase.in_place(address));
+  wide_ = reg::iqa::kWide.is_set(address);
+  bytes_ = kPageSize;
+  for (std::uint64_t i = 0; i < reg::iqa::kSize.get(address); ++i) bytes_ *= 2;
+  // A tail written beforehand stands: some drivers queue first and enable then.
+  shared.registers.set(reg::iqh::kRegister, 0);
+  shared.registers.set_bits(global::kStatus, global::kQueue.kMask);
+}
+
+void Queue::run(Shared& shared, std::uint64_t resets) {
+  while (step(shared, resets)) {
+  }
+  if (disabling_) finish_disabling(shared, resets);
+}
+
+// The head, if there is a descriptor to be fetched.
+std::optional<std::uint64_t> Queue::next_head(Shared& shared) {
+  Outbox outbox;
+  std::optional<std::uint64_t> head;
+  {
+    MutexLock lock(shared.mutex);
+    if (!enabled(shared) || stopped(shared)) return std::nullopt;
+    const std::uint64_t at = shared.registers.get(reg::iqh::kRegister);
+    const std::uint64_t tail = shared.registers.get(reg::iqt::kRegister);
+    if (at == tail) return std::nullopt;
+    if (tail >= bytes_)
+      outbox.add(stop_with(shared, Error::kTailOutside));
+    else if (wide_)
+      // 256-bit descriptors belong to scalable mode, which ECAP.SMTS denies (10.4.29).
+      outbox.add(stop_with(shared, Error::kWidth));
+    else
+      head = at;
+  }
+  outbox.send(shared.host);
+  return head;
+}
+
+bool Queue::step(Shared& shared, std::uint64_t resets) {
+  const auto head = next_head(shared);
+  if (!head) return false;
+  descriptor::Words words;
+  static_assert(sizeof words == descriptor::kBytes);
+  const auto bytes = std::as_writable_bytes(std::span(&words, 1));
+  if (!shared.host.read_memory(base_ + *head, bytes)) {
+    stop(shared, Error::kFetch, resets);
+    return false;
+  }
+  const auto command =
+      descriptor::decode(words, shared.capabilities.options, shared.host.segment());
+  if (!command) {
+    stop(shared, command.error(), resets);
+    return false;
+  }
+  if (!carry_out(shared, *command, resets)) return false;
+  MutexLock lock(shared.mutex);
+  if (shared.resets != resets) return false;
+  shared.registers.set(reg::iqh::kRegister, (*head + descriptor::kBytes) % bytes_);
+  return true;
+}
+
+bool Queue::carry_out(Shared& shared, const descriptor::Command& command, std::uint64_t resets) {
+  if (const auto* invalidation = std::get_if<iotlb::Invalidation>(&command)) {
+    if (!settle_down_to(shared, kMaxOutstanding - 1)) return false;
+    // DW and DR are not looked at: every completion drains (VER_REG, L1).
+    const Ticket ticket = shared.host.invalidate(*invalidation);
+    if (ticket.serial != 0) outstanding_.push_back(ticket);
+    return true;
+  }
+  if (const auto* wait = std::get_if<descriptor::Wait>(&command)) {
+    if (!settle_down_to(shared, 0)) return false;
+    complete(shared, *wait, resets);
+  }
+  return true;
+}
+
+bool Queue::settle_down_to(Shared& shared, std::size_t outstanding) {
+  while (outstanding_.size() > outstanding) {
+    if (!shared.await(Place::kQueue, outstanding_.front())) return false;
+    outstanding_.pop_front();
+  }
+  return true;
+}
+
+void Queue::complete(Shared& shared, const descriptor::Wait& wait, std::uint64_t resets) {
+  // A status address without memory behind it is a posted write to nowhere: lost, and no queue
+  // error, since IQERCD_REG knows none for it.
+  if (wait.status_at)
+    (void)shared.host.write_memory(*wait.status_at, std::as_bytes(std::span(&wait.status, 1)));
+  if (!wait.interrupt) return;
+  Outbox outbox;
+  {
+    MutexLock lock(shared.mutex);
+    RegisterFile& registers = shared.registers;
+    // IWC still set from an earlier wait: no new interrupt condition (10.4.24).
+    const bool fresh = !reg::ics::kWaitComplete.is_set(registers.get(reg::ics::kRegister));
+    if (shared.resets == resets && fresh) {
+      registers.set_bits(reg::ics::kRegister, reg::ics::kWaitComplete.kMask);
+      outbox.add(signal(registers, kCompletionEvent));
+    }
+  }
+  outbox.send(shared.host);
+}
+
+// QIES goes once the queue is empty, or stopped by an error, and everything it started has ended.
+void Queue::finish_disabling(Shared& shared, std::uint64_t resets) {
+  {
+    MutexLock lock(shared.mutex);
+    const bool empty =
+        shared.registers.get(reg::iqh::kRegister) == shared.registers.get(reg::iqt::kRegister);
+    if (!empty && !stopped(shared)) return;
+  }
+  if (!settle_down_to(shared, 0)) return;
+  disabling_ = false;
+  MutexLock lock(shared.mutex);
+  if (shared.resets != resets) return;
+  shared.registers.clear_bits(global::kStatus, global::kQueue.kMask);
+  shared.registers.set(reg::iqh::kRegister, 0);  // IQH reads 0 while QIES is 0 (10.4.21)
+}
+
+}  // namespace weir::vtd

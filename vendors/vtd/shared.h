@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the parts of a unit share: the registers under one lock, the requests that register writes
+// leave behind, and the list of tickets that something waits for.
+//
+// Register writes change bits and leave requests under the lock. One thread at a time, the runner
+// (unit.cpp), takes the requests up with no lock held, because that means calling the core, writing
+// guest memory and raising interrupts, all of which may call back. Whoever comes meanwhile leaves a
+// note; the runner makes another pass for it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/mutex.h"
+#include "iommu/unit.h"
+#include "vendors/vtd/capabilities.h"
+#include "vendors/vtd/events.h"
+#include "vendors/vtd/faults.h"
+#include "vendors/vtd/register_file.h"
+
+namespace weir::vtd {
+
+// Commands that registers have accepted and the runner has not taken up yet.
+struct Requests {
+  std::optional<std::uint64_t> root;  // RTADDR_REG as it was when SRTP was written
+  std::optional<bool> translation;    // TE
+  std::optional<bool> queue;          // QIE
+  bool context = false;               // CCMD_REG.ICC
+  bool iotlb = false;                 // IOTLB_REG.IVT
+};
+
+// Where the runner can be held up.
+enum class Place : std::uint8_t {
+  kTranslation,
+  kRootContexts,
+  kRootTranslations,
+  kContextCommand,
+  kIotlbCommand,
+  kQueue,
+};
+inline constexpr std::size_t kPlaces = 6;
+
+struct Shared {
+  Shared(UnitHost& unit_host, const Options& options)
+      : host(unit_host), capabilities(options), registers(options) {}
+
+  // Has everything that the ticket stands for ended? If not, the place counts as parked until a
+  // later call for it says yes. The runner's only.
+  [[nodiscard]] bool await(Place place, Ticket ticket) WEIR_EXCLUDES(mutex);
+  // Would a pass of the runner get further somewhere? For threads that are not the runner.
+  [[nodiscard]] bool can_go_on() WEIR_EXCLUDES(mutex);
+
+  // Constant after construction.
+  UnitHost& host;
+  const Capabilities capabilities;
+
+  Mutex mutex;
+  RegisterFile registers WEIR_GUARDED_BY(mutex);
+  FaultLog faults WEIR_GUARDED_BY(mutex);
+  Requests requests WEIR_GUARDED_BY(mutex);
+  bool translation_wanted WEIR_GUARDED_BY(mutex) = false;  // TE as last commanded
+  bool queue_wanted WEIR_GUARDED_BY(mutex) = false;        // QIE as last commanded
+  std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;         // power-on resets so far
+  std::array<Ticket, kPlaces> parked WEIR_GUARDED_BY(mutex);
+  bool running WEIR_GUARDED_BY(mutex) = false;
+  bool again WEIR_GUARDED_BY(mutex) = false;
+
+  // RTADDR_REG as latched by SRTP, its mode bits included: one word, so that a reader of contexts
+  // has both from the same command.
+  std::atomic<std::uint64_t> root{0};
+};
+
+}  // namespace weir::vtd

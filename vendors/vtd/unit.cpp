@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vendors/vtd/unit.h"
+
+#include <utility>
+
+#include "vendors/vtd/commands.h"
+#include "vendors/vtd/context.h"
+#include "vendors/vtd/queue.h"
+#include "vendors/vtd/shared.h"
+#include "vendors/vtd/translate.h"
+
+namespace weir::vtd {
+
+struct Unit::State {
+  State(UnitHost& host, const Options& options) : shared(host, options) {}
+
+  void write(std::uint64_t offset, unsigned size, std::uint64_t value);
+  void run();
+  void pass();
+
+  Shared shared;
+  // The runner's.
+  Commands commands;
+  Queue queue;
+  std::uint64_t resets_seen = 0;
+};
+
+namespace {
+
+// 4 or 8 bytes, naturally aligned, inside the register space: nothing else is an access.
+[[nodiscard]] bool is_access(std::uint64_t offset, unsigned size) {
+  return (size == 4 || size == 8) && offset % size == 0 && offset <= Unit::kRegisterBytes - size;
+}
+
+// What a write has set off, under the lock. True: there is something for the runner.
+[[nodiscard]] bool react(Shared& shared, Outbox& outbox, std::uint64_t offset, unsigned size,
+                         std::uint64_t value) WEIR_REQUIRES(shared.mutex) {
+  const auto touched = [offset, size, value](const reg::Register& r) {
+    return RegisterFile::touched(r, offset, size, value);
+  };
+  RegisterFile& registers = shared.registers;
+  bool work = false;
+  if (const auto command = touched(reg::global::kCommand)) {
+    accept_global_command(shared, command->value);
+    work = true;
+  }
+  if (const auto command = touched(reg::ccmd::kRegister);
+      command && reg::ccmd::kInvalidate.is_set(command->value)) {
+    shared.requests.context = true;
+    work = true;
+  }
+  if (const auto command = touched(reg::iotlb::kRegister);
+      command && reg::iotlb::kInvalidate.is_set(command->value)) {
+    shared.requests.iotlb = true;
+    work = true;
+  }
+  if (touched(reg::iqt::kRegister)) {
+    outbox.add(accept_tail(shared));
+    work = true;
+  }
+  if (touched(reg::fsts::kRegister) || registers.touches_records(offset)) {
+    shared.faults.after_service(registers);
+    work = true;  // the queue goes on when IQE is cleared
+    if (!reg::fsts::kQueueError.is_set(registers.get(reg::fsts::kRegister)))
+      registers.set(reg::iqer::kRegister, 0);
+  }
+  if (touched(reg::ics::kRegister) &&
+      !reg::ics::kWaitComplete.is_set(registers.get(reg::ics::kRegister)))
+    lapse(registers, kCompletionEvent);
+  if (touched(reg::kFectl)) outbox.add(after_unmasking(registers, kFaultEvent));
+  if (touched(reg::kIectl)) outbox.add(after_unmasking(registers, kCompletionEvent));
+  return work;
+}
+
+}  // namespace
+
+void Unit::State::write(std::uint64_t offset, unsigned size, std::uint64_t value) {
+  Outbox outbox;
+  bool work = false;
+  {
+    MutexLock lock(shared.mutex);
+    if (command_pending(shared, offset)) return;
+    shared.registers.write(offset, size, value);
+    work = react(shared, outbox, offset, size, value);
+  }
+  outbox.send(shared.host);
+  if (work) run();
+}
+
+// Becomes the runner, or leaves a note for whoever is.
+void Unit::State::run() {
+  {
+    MutexLock lock(shared.mutex);
+    if (shared.running) {
+      shared.again = true;
+      return;
+    }
+    shared.running = true;
+  }
+  for (;;) {
+    pass();
+    MutexLock lock(shared.mutex);
+    if (!shared.again) {
+      shared.running = false;
+      return;
+    }
+    shared.again = false;
+  }
+}
+
+void Unit::State::pass() {
+  Requests requests;
+  std::uint64_t resets = 0;
+  {
+    MutexLock lock(shared.mutex);
+    requests = std::exchange(shared.requests, Requests{});
+    resets = shared.resets;
+    if (resets != resets_seen) shared.parked = {};
+  }
+  if (std::exchange(resets_seen, resets) != resets) {
+    commands.forget();
+    queue.forget();
+  }
+  commands.take_up(shared, requests);
+  queue.take_up(shared, requests);
+  commands.finish(shared, resets);
+  queue.run(shared, resets);
+}
+
+Unit::Unit(UnitHost& host, const Options& options)
+    : state_(std::make_unique<State>(host, options)) {}
+
+Unit::~Unit() = default;
+
+std::uint64_t Unit::read_register(std::uint64_t offset, unsigned size) {
+  if (!is_access(offset, size)) return 0;
+  MutexLock lock(state_->shared.mutex);
+  return state_->shared.registers.read(offset, size);
+}
+
+void Unit::write_register(std::uint64_t offset, unsigned size, std::uint64_t value) {
+  if (is_access(offset, size)) state_->write(offset, size, value);
+}
+
+Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
+                                                 const pagetables::PhysicalMemory& memory) {
+  // Acquire: pairs with the release in Commands::take_up; the tables are read through it.
+  const std::uint64_t root = state_->shared.root.load(std::memory_order_acquire);
+  return read_legacy_context(request, memory, state_->shared.capabilities, root);
+}
+
+std::optional<Fault> Unit::check(const iotlb::Context& context, const Request& request) {
+  return check_request(context, request, state_->shared.capabilities);
+}
+
+Result<pagetables::Leaf<Gpa>, Fault> Unit::walk(const iotlb::Context& context, const Request& piece,
+                                                const pagetables::PhysicalMemory& memory) {
+  return walk_second_stage(context, piece, memory, state_->shared.capabilities);
+}
+
+void Unit::record(const Fault& fault) {
+  if (!fault.recorded || fault.code == 0) return;
+  Shared& shared = state_->shared;
+  Outbox outbox;
+  {
+    MutexLock lock(shared.mutex);
+    outbox.add(shared.faults.record(shared.registers, shared.capabilities.options, fault));
+  }
+  outbox.send(shared.host);
+}
+
+void Unit::poll() {
+  if (state_->shared.can_go_on()) state_->run();
+}
+
+void Unit::reset() {
+  Shared& shared = state_->shared;
+  {
+    MutexLock lock(shared.mutex);
+    shared.registers = RegisterFile(shared.capabilities.options);
+    shared.faults = FaultLog{};
+    // Through the runner, so that a pass under way cannot turn translation on again afterwards.
+    shared.requests = Requests{};
+    shared.requests.translation = false;
+    shared.translation_wanted = false;
+    shared.queue_wanted = false;
+    ++shared.resets;
+    // Relaxed: translation is off; SRTP publishes the next root.
+    shared.root.store(0, std::memory_order_relaxed);
+  }
+  state_->run();
+}
+
+}  // namespace weir::vtd
