@@ -16,6 +16,7 @@ constexpr Field<51, 20> kDomain{"domain"};
 constexpr Field<19, 0> kPasid{"PASID"};
 constexpr Bit<58> kWithPasid{"with PASID"};
 constexpr auto kTagWord = layout<64>(kValid, kSize, kDomain, kPasid, kWithPasid);
+static_assert(kTagWord.reserved == bit_mask(62, 59));
 
 constexpr std::uint64_t kPermissionMask = Permissions::kReadBit | Permissions::kWriteBit;
 
@@ -103,11 +104,11 @@ std::optional<Hit> Iotlb::lookup_size(Tag tag, Iova iova, std::uint8_t lg2) {
     std::size_t way = kWays;
     for (std::size_t w = 0; w < kWays; ++w) {
       // Acquire, each: a word of a later write makes that write's odd sequence visible below.
-      const bool match = (set.tag[w].load(std::memory_order_acquire) == wanted_tag) &
-                         (set.page[w].load(std::memory_order_acquire) == wanted_page);
+      const std::uint64_t difference = (set.tag[w].load(std::memory_order_acquire) ^ wanted_tag) |
+                                       (set.page[w].load(std::memory_order_acquire) ^ wanted_page);
       const std::uint64_t word = set.output[w].load(std::memory_order_acquire);
-      output = match ? word : output;
-      way = match ? w : way;
+      output = difference == 0 ? word : output;
+      way = difference == 0 ? w : way;
     }
     // Relaxed: ordered after the way loads because those are acquire.
     if (set.sequence.load(std::memory_order_relaxed) != before) continue;

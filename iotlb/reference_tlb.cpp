@@ -20,7 +20,10 @@ struct Key {
   std::uint8_t page_lg2 = 0;
 
   friend bool operator==(const Key&, const Key&) = default;
-  friend std::size_t hash_value(const Key& key) {
+};
+
+struct HashOfKey {
+  std::size_t operator()(const Key& key) const {
     std::uint64_t x = key.page >> key.page_lg2;
     x = (x ^ std::uint64_t{key.tag.domain.value} << 40 ^ std::uint64_t{key.tag.pasid} << 20 ^
          key.page_lg2) *
@@ -41,7 +44,8 @@ struct KeyOfNode {
   }
 };
 
-using Table = bi::unordered_set<Node, bi::key_of_value<KeyOfNode>, bi::power_2_buckets<true>>;
+using Table = bi::unordered_set<Node, bi::key_of_value<KeyOfNode>, bi::hash<HashOfKey>,
+                                bi::power_2_buckets<true>>;
 constexpr std::size_t kFirstBuckets = 1024;
 
 }  // namespace

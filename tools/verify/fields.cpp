@@ -13,8 +13,8 @@ namespace {
 using Json = nlohmann::json;
 
 const Json& empty_object() {
-  static const Json empty = Json::object();
-  return empty;
+  static const Json kEmpty = Json::object();
+  return kEmpty;
 }
 
 constexpr std::size_t kMostHexDigits = 16;
@@ -70,9 +70,8 @@ std::uint64_t Fields::hex_value(const char* key, const Json& value, std::uint64_
   std::uint64_t number = 0;
   const char* const end = digits->data() + digits->size();
   const auto parsed = std::from_chars(digits->data(), end, number, 16);
-  // from_chars takes a minus sign, of which a number without a sign has none.
-  if (digits->empty() || digits->size() > kMostHexDigits || digits->front() == '-' ||
-      parsed.ec != std::errc{} || parsed.ptr != end) {
+  if (digits->empty() || digits->size() > kMostHexDigits || parsed.ec != std::errc{} ||
+      parsed.ptr != end) {
     complain(key, replay::in_quotes(*digits) + " is not 1 to 16 hexadecimal digits");
     return 0;
   }

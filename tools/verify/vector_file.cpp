@@ -65,8 +65,9 @@ Result<VectorFile, TraceError> VectorFile::open(std::string path) {
 
   const auto line = state.lines.next();
   if (!line) return Failure{line.error()};
-  if (!line->has_value()) return file.failure_here("the file is empty");
-  auto parsed = parse(**line);
+  const std::optional<std::string_view>& text = line.value();
+  if (!text) return file.failure_here("the file is empty");
+  auto parsed = parse(*text);
   if (!parsed) return file.failure_here(parsed.error());
   state.header = std::move(*parsed);
 
@@ -89,12 +90,13 @@ Result<bool, TraceError> VectorFile::next_case() {
   State& state = *state_;
   const auto line = state.lines.next();
   if (!line) return Failure{line.error()};
-  if (!line->has_value()) {
+  const std::optional<std::string_view>& text = line.value();
+  if (!text) {
     // Nothing compared must not look like nothing wrong.
     if (!state.number) return failure_here("no case follows the header");
     return false;
   }
-  auto parsed = parse(**line);
+  auto parsed = parse(*text);
   if (!parsed) return failure_here(parsed.error());
   state.current = std::move(*parsed);
 

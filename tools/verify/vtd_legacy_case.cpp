@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cstdio>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -179,27 +180,28 @@ std::string in_words(const DmaResult& result) {
 
 Requester read_bdf(const Fields& fields, const char* key) {
   const std::string text = fields.text(key);
-  std::array<unsigned, 3> part{};
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  constexpr std::array<char, 3> kAfter = {':', '.', '\0'};
-  constexpr std::array<int, 3> kBase = {16, 16, 10};
-  constexpr std::array<unsigned, 3> kMost = {0xff, 0x1f, 7};
-  bool good = text.size() == 7;
-  for (std::size_t i = 0; good && i < part.size(); ++i) {
-    const auto parsed = std::from_chars(at, end, part[i], kBase[i]);
-    good = parsed.ec == std::errc{} && part[i] <= kMost[i];
-    at = parsed.ptr;
-    if (kAfter[i] == '\0') {
-      good = good && at == end;
-    } else {
-      good = good && at != end && *at++ == kAfter[i];
-    }
+  std::string_view rest = text;
+  // Takes digits up to `after` (or to the end) off `rest`.
+  const auto take = [&rest](std::string_view after, int base, unsigned most) {
+    const std::size_t length =
+        after.empty() ? rest.size() : std::min(rest.find(after), rest.size());
+    unsigned value = 0;
+    const std::string digits(rest.substr(0, length));
+    const char* const end = digits.data() + digits.size();
+    const auto parsed = std::from_chars(digits.data(), end, value, base);
+    const bool good = parsed.ec == std::errc{} && parsed.ptr == end && value <= most;
+    rest.remove_prefix(std::min(length + after.size(), rest.size()));
+    return good ? std::optional(value) : std::nullopt;
+  };
+  const auto bus = take(":", 16, 0xff);
+  const auto device = take(".", 16, 0x1f);
+  const auto function = take("", 10, 7);
+  constexpr std::size_t kLength = std::string_view("bb:dd.f").size();
+  if (text.size() == kLength && bus && device && function) {
+    return Requester::from_bdf(*bus, *device, *function);
   }
-  if (!good && fields.ok()) {
-    fields.complain(key, replay::in_quotes(text) + " is not a device (bb:dd.f)");
-  }
-  return Requester::from_bdf(part[0], part[1], part[2]);
+  fields.complain(key, replay::in_quotes(text) + " is not a device (bb:dd.f)");
+  return {};
 }
 
 VtdCase read_vtd_case(const Fields& fields) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -79,8 +80,8 @@ class VtdLegacyMachine final : public Machine {
   // Of the current case; destroyed from the last to the first.
   DmaProbe probe_;
   VtdCase case_;
-  std::optional<Iommu> iommu_;
-  std::optional<VtdDriver> driver_;
+  std::unique_ptr<Iommu> iommu_;
+  std::unique_ptr<VtdDriver> driver_;
   std::map<Requester, std::unique_ptr<DmaPort>> ports_;
 };
 
@@ -102,10 +103,10 @@ Result<Done, std::string> VtdLegacyMachine::load(const Fields& fields) {
 }
 
 Result<Done, std::string> VtdLegacyMachine::build(const vtd::Options& options, DriverPages pages) {
-  iommu_.emplace(IommuConfig{.memory = ram_.memory(),
-                             .clock = &clock_,
-                             .sinks = {.interrupts = &probe_, .dirty = &probe_},
-                             .caches = options_.caches});
+  iommu_ = std::make_unique<Iommu>(IommuConfig{.memory = ram_.memory(),
+                                               .clock = &clock_,
+                                               .sinks = {.interrupts = &probe_, .dirty = &probe_},
+                                               .caches = options_.caches});
   UnitCoverage everything;
   everything.register_base = kRegisterBase;
   everything.rest_of_segment = true;
@@ -115,7 +116,7 @@ Result<Done, std::string> VtdLegacyMachine::build(const vtd::Options& options, D
     return Failure{"the DMAR is refused: " + used.error().cause};
   }
   auto& unit = iommu_->add_unit<vtd::Unit>(kRegisterBase, options);
-  driver_.emplace(*iommu_, unit, ram_, pages);
+  driver_ = std::make_unique<VtdDriver>(*iommu_, unit, ram_, pages);
   const std::string difference =
       compare_capabilities(case_.config, driver_->capabilities(), driver_->extended_capabilities());
   if (!difference.empty()) return Failure{difference};
