@@ -3,7 +3,7 @@
 // The one radix walk. Memory in, leaf or exact stopping entry out; nothing is cached, counted
 // elsewhere, logged or written. A format (one header each, see vtd_second_stage.h) says how to read
 // an entry; a reader says how to fetch one, which is the seam for nesting: a reader that is itself
-// translated by a lower stage turns this walk into the upper stage of a nested one (nested.h).
+// translated by a lower stage turns this walk into the upper stage of a nested one (readers.h).
 //
 // A stage's table pointers and its output lie in the same address space, the reader's. Any thread;
 // bounded by the number of levels whatever the tables hold.
@@ -109,7 +109,9 @@ template <RadixFormat Format, TableReader Reader>
         input >> level_shift<Format>(level) & ((std::uint64_t{1} << Format::kIndexBits) - 1);
     const Space entry_at = table + index * sizeof(std::uint64_t);
     const Result<std::uint64_t, WalkFailure> entry = reader.load(entry_at);
-    references += 1 + reader.take_references();
+    // An entry whose address the lower stage did not give was never read.
+    const bool reached = entry || entry.error().stage == Stage::kNone;
+    references += reader.take_references() + (reached ? 1 : 0);
     if (!entry) {
       failure = entry.error();
       if (failure.stage == Stage::kNone) {
