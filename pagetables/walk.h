@@ -154,6 +154,18 @@ struct OwedUpdate {
   std::uint8_t level;
 };
 
+// Each entry once: a table that points to itself is met at several levels, and the second of two
+// updates of one entry would find what the first has left.
+template <std::size_t N>
+constexpr void owe(std::array<OwedUpdate, N>& owed, std::size_t& count, const OwedUpdate& update) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (owed[i].at != update.at) continue;
+    owed[i].bits |= update.bits;
+    return;
+  }
+  owed[count++] = update;
+}
+
 // Makes the updates, from the root down. False: an entry was changed meanwhile, so that what was
 // read is no longer what the tables say.
 template <TableReader Reader, std::size_t N>
@@ -218,7 +230,7 @@ template <RadixFormat Format, TableReader Reader,
           input >> level_shift<Format>(level) & bit_mask(Format::kIndexBits - 1, 0);
       entry_at = here.table + index * sizeof(std::uint64_t);
       const Result<std::uint64_t, WalkFailure> entry = reader.load(entry_at);
-      references += 1 + reader.take_references();
+      references += reader.take_references();
       if (!entry) {
         if (entry.error().stage == Stage::kNone)
           return stop(
@@ -226,9 +238,10 @@ template <RadixFormat Format, TableReader Reader,
               level, entry_at);
         const std::uint32_t counted = references;
         failure = entry.error();
-        failure.references = counted - 1;  // the entry itself was not read
+        failure.references = counted;
         return Failure{failure};
       }
+      ++references;
       const Step step = Format::inspect(*entry, level, ask, rules);
       if (step.kind == Step::Kind::kStop) return stop(step.reason, level, entry_at);
       here.permissions = here.permissions & step.permissions;
@@ -236,7 +249,8 @@ template <RadixFormat Format, TableReader Reader,
       const std::uint64_t bits =
           step.set_on_use | (leaf && writes(ask.access) ? step.set_on_write : 0);
       if ((*entry & bits) != bits)
-        owed[owed_count++] = {entry_at.value(), *entry, bits, static_cast<std::uint8_t>(level)};
+        detail::owe(owed, owed_count,
+                    {entry_at.value(), *entry, bits, static_cast<std::uint8_t>(level)});
       if (!leaf) {
         // Only a level further down: whatever a format says, the walk ends.
         if (step.next_level == 0 || step.next_level >= level)
