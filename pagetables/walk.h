@@ -143,6 +143,14 @@ struct NoWalkCache {
   };
 };
 
+// What else has to agree before a walk's accessed and dirty bits are set: nothing.
+struct AcceptAny {
+  template <typename Space>
+  [[nodiscard]] std::optional<WalkFailure> operator()(const Leaf<Space>&) const {
+    return std::nullopt;
+  }
+};
+
 namespace detail {
 
 // An entry on the way whose accessed or dirty bits are to be set. Without initial values: a walk
@@ -190,13 +198,16 @@ template <TableReader Reader, std::size_t N>
 
 }  // namespace detail
 
-// Walks from `root`, a table of `levels` levels (1…Format::kMaxLevels), for `input`.
+// Walks from `root`, a table of `levels` levels (1…Format::kMaxLevels), for `input`. `accept` is
+// asked about the leaf that was found, once in every attempt; its failure is the walk's.
 template <RadixFormat Format, TableReader Reader,
-          WalkCache<typename Reader::Space> Cache = NoWalkCache::For<typename Reader::Space>>
+          WalkCache<typename Reader::Space> Cache = NoWalkCache::For<typename Reader::Space>,
+          typename Accept = AcceptAny>
 [[nodiscard]] WalkResult<typename Reader::Space> walk(const typename Format::Rules& rules,
                                                       Reader& reader, typename Reader::Space root,
                                                       unsigned levels, std::uint64_t input,
-                                                      const Ask& ask, Cache&& cache = {}) {
+                                                      const Ask& ask, Cache&& cache = {},
+                                                      Accept&& accept = {}) {
   using Space = typename Reader::Space;
   // An entry that the guest keeps changing under us is, in the end, an update that failed.
   constexpr int kAttempts = 16;
@@ -266,6 +277,17 @@ template <RadixFormat Format, TableReader Reader,
       }
       if (const auto refused = Format::refuse(here.permissions, ask))
         return stop(*refused, level, entry_at);
+      const std::uint64_t now = *entry | bits;
+      const Leaf<Space> found_leaf{.page = Space(step.address),
+                                   .page_lg2 = step.page_lg2,
+                                   .level = static_cast<std::uint8_t>(level),
+                                   .permissions = here.permissions,
+                                   .dirty_owed = (now & step.set_on_write) != step.set_on_write,
+                                   .entry = now};
+      if (auto refused = accept(found_leaf)) {
+        refused->references += references;
+        return Failure{*refused};
+      }
       const auto settled = detail::settle_updates(reader, owed, owed_count);
       references += reader.take_references();
       if (!settled) {
@@ -277,14 +299,9 @@ template <RadixFormat Format, TableReader Reader,
       if (!*settled) break;  // walk again
       // Only now: who starts from a known table must owe nothing above it.
       for (std::size_t i = 0; i < found_count; ++i) cache.store(input, found[i]);
-      const std::uint64_t now = *entry | bits;
-      return Leaf<Space>{.page = Space(step.address),
-                         .page_lg2 = step.page_lg2,
-                         .level = static_cast<std::uint8_t>(level),
-                         .permissions = here.permissions,
-                         .dirty_owed = (now & step.set_on_write) != step.set_on_write,
-                         .entry = now,
-                         .references = references};
+      Leaf<Space> answer = found_leaf;
+      answer.references = references;
+      return answer;
     }
   }
   return stop(FaultReason::kUpdateFailed, 1, entry_at);
