@@ -37,7 +37,7 @@ class RacyReader : public pagetables::DirectReader {
   using DirectReader::DirectReader;
   [[nodiscard]] auto update(Gpa at, std::uint64_t seen, std::uint64_t desired) {
     thread_local std::uint64_t calls = 0;
-    if (++calls % 32 == 0) std::this_thread::yield();
+    if (++calls % 64 == 0) std::this_thread::yield();
     return DirectReader::update(at, seen, desired);
   }
 };
@@ -124,7 +124,9 @@ class LateUpdates : public ::testing::Test {
     ASSERT_TRUE(port);
     std::uint64_t draw = device;
     // Relaxed: only ends the loop.
-    while (!stop_.load(std::memory_order_relaxed)) {
+    for (std::uint64_t bursts = 1; !stop_.load(std::memory_order_relaxed); ++bursts) {
+      // The guest's turn: it waits for bursts alone.
+      if (bursts % 16 == 0) std::this_thread::yield();
       DmaPort::Burst burst(**port);
       for (int i = 0; i < 4; ++i) {
         draw = draw * 6364136223846793005U + 1442695040888963407U;
@@ -151,7 +153,7 @@ class LateUpdates : public ::testing::Test {
 TEST_F(LateUpdates, NeverAfterTheCompletion) {
   const char* set_long = std::getenv("WEIR_LONG");
   const std::uint64_t turns =
-      set_long != nullptr && std::string_view(set_long) == "1" ? 100'000 : 2'000;
+      set_long != nullptr && std::string_view(set_long) == "1" ? 2'000'000 : 20'000;
   const iotlb::Invalidation kinds[] = {{.scope = iotlb::Scope::kDomain, .domain = kDomain},
                                        {.scope = iotlb::Scope::kRange,
                                         .domain = kDomain,
@@ -162,7 +164,11 @@ TEST_F(LateUpdates, NeverAfterTheCompletion) {
   set(kLevel2, VtdSecondStage::make_table(kLeafPages[0], 2));
   std::thread devices[] = {std::thread([this] { run_device(4); }),
                            std::thread([this] { run_device(5); })};
-  for (std::uint64_t turn = 1; turn <= turns && !HasFatalFailure(); ++turn) {
+  // A guest alone is faster than one that is waited for: as many walks as turns, at least.
+  const auto enough = [&](std::uint64_t turn) {
+    return turn > turns && turn % 64 == 0 && iommu_.stats().of(Outcome::kWalked) > turns;
+  };
+  for (std::uint64_t turn = 1; !enough(turn) && !HasFatalFailure(); ++turn) {
     const std::uint64_t next = kLeafPages[turn % 2];
     const std::uint64_t old = kLeafPages[1 - turn % 2];
     // It was data since the completion before this one.
@@ -170,16 +176,17 @@ TEST_F(LateUpdates, NeverAfterTheCompletion) {
     fill(next, 0);
     set(kLevel2, VtdSecondStage::make_table(next, 2));
     const Ticket ticket = unit_->host.invalidate(kinds[turn % 3]);
-    while (!unit_->host.settled(ticket)) std::this_thread::yield();
+    // Whoever is inside a burst may have lost the processor to us.
+    for (std::uint64_t looks = 1; !unit_->host.settled(ticket); ++looks)
+      if (looks % 256 == 0) std::this_thread::yield();
     fill(old, kForbidden);
     // Time to be written to in.
-    for (std::uint64_t i = 0; i < turn % 4; ++i) std::this_thread::yield();
+    if (turn % 8 == 0) std::this_thread::yield();
   }
   // Relaxed: only ends the loops; join orders the rest.
   stop_.store(true, std::memory_order_relaxed);
   for (std::thread& device : devices) device.join();
   EXPECT_EQ(wrong_.load(std::memory_order_relaxed), 0U) << "answers from a page that was data";
-  EXPECT_GT(iommu_.stats().of(Outcome::kWalked), turns / 4) << "nothing was under fire";
 }
 
 }  // namespace
