@@ -37,7 +37,7 @@ class RacyReader : public pagetables::DirectReader {
   using DirectReader::DirectReader;
   [[nodiscard]] auto update(Gpa at, std::uint64_t seen, std::uint64_t desired) {
     thread_local std::uint64_t calls = 0;
-    if (++calls % 64 == 0) std::this_thread::yield();
+    if (++calls % 16 == 0) std::this_thread::yield();
     return DirectReader::update(at, seen, desired);
   }
 };
@@ -153,7 +153,7 @@ class LateUpdates : public ::testing::Test {
 TEST_F(LateUpdates, NeverAfterTheCompletion) {
   const char* set_long = std::getenv("WEIR_LONG");
   const std::uint64_t turns =
-      set_long != nullptr && std::string_view(set_long) == "1" ? 2'000'000 : 20'000;
+      set_long != nullptr && std::string_view(set_long) == "1" ? 2'000'000 : 50'000;
   const iotlb::Invalidation kinds[] = {{.scope = iotlb::Scope::kDomain, .domain = kDomain},
                                        {.scope = iotlb::Scope::kRange,
                                         .domain = kDomain,
