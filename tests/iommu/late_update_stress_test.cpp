@@ -24,11 +24,12 @@ constexpr std::uint64_t kRegisters = 0xfed9'0000;
 constexpr DomainId kDomain{1};
 constexpr Gpa kRoot{1 * kPageSize};
 constexpr std::uint64_t kLevel2 = 3 * kPageSize;
-constexpr std::uint64_t kLeafPages[] = {4 * kPageSize, 5 * kPageSize};
-constexpr std::uint64_t kData = 6 * kPageSize;  // what the leaves map
+// Used in turn: each is data for many turns, which a late update has to come in.
+constexpr std::uint64_t kLeafPages = 64;
+constexpr std::uint64_t kData = (4 + kLeafPages) * kPageSize;  // what the leaves map
 constexpr std::uint64_t kLeaves = 16;
 constexpr std::uint64_t kForbidden = kData + kLeaves * kPageSize;
-constexpr std::size_t kPages = 7 + kLeaves;
+constexpr std::size_t kPages = 5 + kLeafPages + kLeaves;
 constexpr auto kRules = VtdSecondStage::rules({.accessed_dirty = true});
 
 // Lets others run, now and then, between the reads of a walk and its updates.
@@ -95,10 +96,12 @@ class LateUpdates : public ::testing::Test {
     unit_ = &iommu_.add_unit<OneTable>(kRegisters);
     set(kRoot.value(), VtdSecondStage::make_table(2 * kPageSize, 4));
     set(2 * kPageSize, VtdSecondStage::make_table(kLevel2, 3));
-    fill(kLeafPages[0], kForbidden);
-    fill(kLeafPages[1], kForbidden);
+    for (std::uint64_t i = 0; i < kLeafPages; ++i) fill(leaf_page(i), kForbidden);
   }
 
+  [[nodiscard]] static std::uint64_t leaf_page(std::uint64_t turn) {
+    return (4 + turn % kLeafPages) * kPageSize;
+  }
   // The guest's own accesses. Acquire-release: its locked cycles.
   std::uint64_t set(std::uint64_t at, std::uint64_t word) {
     return std::atomic_ref(words_[at / 8]).exchange(word, std::memory_order_acq_rel);
@@ -160,8 +163,8 @@ TEST_F(LateUpdates, NeverAfterTheCompletion) {
                                         .range = {Iova(0), Iova((kLeaves << kPageLg2) - 1)}},
                                        {.scope = iotlb::Scope::kAll}};
 
-  fill(kLeafPages[0], 0);
-  set(kLevel2, VtdSecondStage::make_table(kLeafPages[0], 2));
+  fill(leaf_page(0), 0);
+  set(kLevel2, VtdSecondStage::make_table(leaf_page(0), 2));
   std::thread devices[] = {std::thread([this] { run_device(4); }),
                            std::thread([this] { run_device(5); })};
   // A guest alone is faster than one that is waited for: as many walks as turns, at least.
@@ -169,19 +172,15 @@ TEST_F(LateUpdates, NeverAfterTheCompletion) {
     return turn > turns && turn % 64 == 0 && iommu_.stats().of(Outcome::kWalked) > turns;
   };
   for (std::uint64_t turn = 1; !enough(turn) && !HasFatalFailure(); ++turn) {
-    const std::uint64_t next = kLeafPages[turn % 2];
-    const std::uint64_t old = kLeafPages[1 - turn % 2];
-    // It was data since the completion before this one.
-    expect_untouched(next);
+    const std::uint64_t next = leaf_page(turn);
+    expect_untouched(next);  // it has been data so far
     fill(next, 0);
     set(kLevel2, VtdSecondStage::make_table(next, 2));
     const Ticket ticket = unit_->host.invalidate(kinds[turn % 3]);
     // Whoever is inside a burst may have lost the processor to us.
     for (std::uint64_t looks = 1; !unit_->host.settled(ticket); ++looks)
       if (looks % 256 == 0) std::this_thread::yield();
-    fill(old, kForbidden);
-    // Time to be written to in.
-    if (turn % 8 == 0) std::this_thread::yield();
+    fill(leaf_page(turn - 1), kForbidden);
   }
   // Relaxed: only ends the loops; join orders the rest.
   stop_.store(true, std::memory_order_relaxed);
