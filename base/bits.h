@@ -72,7 +72,7 @@ template <unsigned Width, typename... Fields>
 [[nodiscard]] consteval Layout layout(const Fields&...) {
   static_assert(Width == 16 || Width == 32 || Width == 64);
   Layout result;
-  auto claim = [&result](std::uint64_t mask) {
+  [[maybe_unused]] auto claim = [&result](std::uint64_t mask) {
     if ((result.defined & mask) != 0 || (mask & ~bit_mask(Width - 1, 0)) != 0)
       detail::fields_overlap_or_exceed_the_word();
     result.defined |= mask;

@@ -156,8 +156,7 @@ Result<Done, MemoryFailure> write_region(const MemoryRegion& region, std::uint64
 
 Result<std::uint64_t, MemoryFailure> load_region64(const MemoryRegion& region,
                                                    std::uint64_t offset) {
-  if (offset % kWord != 0 || region.first.value() % kWord != 0)
-    return Failure{MemoryFailure::kMisaligned};
+  if ((region.first + offset).value() % kWord != 0) return Failure{MemoryFailure::kMisaligned};
   if (region.size - offset < kWord) return Failure{MemoryFailure::kAbsent};
   if (!region.permissions.can_read()) return Failure{MemoryFailure::kNotAllowed};
   if (region.target != nullptr) {
@@ -174,8 +173,7 @@ Result<std::uint64_t, MemoryFailure> load_region64(const MemoryRegion& region,
 Result<bool, MemoryFailure> compare_exchange_region64(const MemoryRegion& region,
                                                       std::uint64_t offset, std::uint64_t& expected,
                                                       std::uint64_t desired) {
-  if (offset % kWord != 0 || region.first.value() % kWord != 0)
-    return Failure{MemoryFailure::kMisaligned};
+  if ((region.first + offset).value() % kWord != 0) return Failure{MemoryFailure::kMisaligned};
   if (region.size - offset < kWord) return Failure{MemoryFailure::kAbsent};
   if (!region.permissions.can_write()) return Failure{MemoryFailure::kNotAllowed};
   if (region.target != nullptr) {
@@ -211,9 +209,9 @@ Result<std::uint64_t, MemoryFailure> GuestMemory::load64(Hpa at) const {
 
 Result<Done, MemoryFailure> GuestMemory::store64(Hpa at, std::uint64_t value) const {
   const MemoryRegion* region = find(at);
-  if (region == nullptr || region->size - (at - region->first) < kWord)
-    return Failure{MemoryFailure::kAbsent};
+  if (region == nullptr) return Failure{MemoryFailure::kAbsent};
   if (at.value() % kWord != 0) return Failure{MemoryFailure::kMisaligned};
+  if (region->size - (at - region->first) < kWord) return Failure{MemoryFailure::kAbsent};
   return write_region(*region, at - region->first, std::as_bytes(std::span(&value, 1)));
 }
 

@@ -165,6 +165,8 @@ constexpr AddressRange<Iova> kInterruptRange{Iova(0xfee00000), Iova(0xfeefffff)}
     case iotlb::FillResult::kRefused:
       count(burst.slot, Count::kRefusedFills);
       break;
+    case iotlb::FillResult::kNotKept:
+      break;
   }
   return finish(burst, request,
                 land(memory, leaf->translate(request.iova.value()), left_in_page(request.iova, lg2),

@@ -41,7 +41,9 @@ class BurstRegistry {
    private:
     friend class BurstRegistry;
     std::atomic<std::uint64_t> epoch_{kIdle};
-    std::uint32_t depth_ = 0;  // nested bursts; the slot's own thread only
+    // The slot's own thread only.
+    std::uint32_t depth_ = 0;       // nested bursts
+    std::uint64_t oldest_ = kIdle;  // the oldest epoch that this burst has shown
     std::array<std::atomic<std::uint64_t>, kCounters> counters_{};
     std::atomic<bool> taken_{true};
     Slot* next_ = nullptr;  // constant once the slot is in the list
@@ -59,18 +61,20 @@ class BurstRegistry {
     if (slot.depth_++ != 0) return;
     // Sequentially consistent store, then load: either a completion's scan sees this slot, or this
     // load sees the epoch that the completion advanced, and with it everything it dropped before.
-    slot.epoch_.store(epoch_.load(std::memory_order_relaxed), std::memory_order_seq_cst);
+    slot.oldest_ = epoch_.load(std::memory_order_relaxed);
+    slot.epoch_.store(slot.oldest_, std::memory_order_seq_cst);
     const std::uint64_t now = epoch_.load(std::memory_order_seq_cst);
     // Release: pairs with the scan's acquire; a later epoch only says that less must be waited for.
     slot.epoch_.store(now, std::memory_order_release);
   }
-  // True if this ended the thread's outermost burst.
-  bool leave(Slot& slot) {
-    if (--slot.depth_ != 0) return false;
+  // Gives the oldest epoch that the burst has shown (a scan may have seen that one and waits), or
+  // kIdle if an outer burst of the thread goes on.
+  std::uint64_t leave(Slot& slot) {
+    if (--slot.depth_ != 0) return kIdle;
     // Sequentially consistent: pairs with the waiters' count in FlushTracker; either we see a
     // waiter, or its scan sees us gone. As a release it also ends every access made inside.
     slot.epoch_.store(kIdle, std::memory_order_seq_cst);
-    return true;
+    return slot.oldest_;
   }
 
   // Begins a new epoch and gives it. What was dropped from the caches before this call cannot be

@@ -5,7 +5,8 @@
 // is exact; domain-selective and global ones drop everything, which the architectures allow.
 //
 // Any thread. changes() is the word that every request compares: while it has not moved, a Context
-// that was obtained under it is still good.
+// that was obtained under it is still good. find takes no lock of ours; fill and invalidate take
+// one for a moment, so that the two never interleave.
 #pragma once
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <optional>
 
 #include "base/ids.h"
+#include "base/mutex.h"
 #include "iotlb/context.h"
 #include "iotlb/invalidation.h"
 
@@ -36,22 +38,24 @@ class ContextCache {
   // anything was dropped since (L2).
   bool fill(std::uint64_t changes, Requester requester, std::uint32_t pasid,
             const Context& context);
-  // For the context scopes; others drop nothing.
+  // For the context scopes; others drop nothing. A device's contexts are those of all its PASIDs.
   Removed invalidate(const Invalidation& what);
 
  private:
   struct Map;
 
-  void begin_change();
-  void end_change();
-  bool erase(Requester requester);
+  std::uint64_t drop_all() WEIR_REQUIRES(mutex_);
+  std::uint64_t drop_device(Requester requester) WEIR_REQUIRES(mutex_);
 
   std::unique_ptr<Map> map_;  // constant after construction
 
-  // Atomic.
+  // Guarded.
+  Mutex mutex_;
+  std::uint64_t live_ WEIR_GUARDED_BY(mutex_) = 0;  // entries of this generation
+
+  // Atomic; written under the mutex.
   std::atomic<std::uint64_t> changes_{1};     // of anything
   std::atomic<std::uint64_t> generation_{1};  // of everything: older entries are void
-  std::atomic<std::uint64_t> live_{0};        // entries of this generation
 };
 
 }  // namespace weir::iotlb

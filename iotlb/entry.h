@@ -42,7 +42,13 @@ struct FillTicket {
   std::uint64_t sequence = 0;
 };
 
-enum class FillResult : std::uint8_t { kFilled, kReplaced, kEvicted, kRefused };
+enum class FillResult : std::uint8_t {
+  kFilled,
+  kReplaced,
+  kEvicted,
+  kRefused,  // overtaken by an invalidation (L2)
+  kNotKept,  // there is no cache
+};
 
 // Whether an invalidation of translations covers an entry.
 [[nodiscard]] constexpr bool covers(const Invalidation& what, Tag tag, Iova page,

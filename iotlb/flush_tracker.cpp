@@ -25,6 +25,14 @@ std::uint64_t FlushTracker::issue(OpenTicket ticket) {
   // Sequentially consistent, and before the scan: a burst that ends after the scan sees a waiter.
   waiting_.fetch_add(1, std::memory_order_seq_cst);
   ticket.epoch = bursts_.advance();
+  // Sequentially consistent, and before the scan: a burst that the scan still sees finds here, when
+  // it ends, that somebody waits for bursts as old as itself.
+  for (std::uint64_t seen = newest_.load(std::memory_order_seq_cst);
+       seen < ticket.epoch &&
+       !newest_.compare_exchange_weak(seen, ticket.epoch, std::memory_order_seq_cst);) {
+  }
+  // Before the lock, under which nobody else's code runs.
+  if (clock_ != nullptr) ticket.since = clock_->now();
   const MutexLock lock(mutex_);
   if (is_settled(ticket)) {
     waiting_.fetch_sub(1, std::memory_order_seq_cst);
@@ -46,7 +54,10 @@ void FlushTracker::merge_if_many(OpenTicket& ticket) {
   if (static_cast<std::size_t>(std::count_if(open_.begin(), open_.end(), same_unit)) < kOpenPerUnit)
     return;
   for (const OpenTicket& open : open_)
-    if (same_unit(open)) ticket.first_serial = std::min(ticket.first_serial, open.first_serial);
+    if (same_unit(open)) {
+      ticket.first_serial = std::min(ticket.first_serial, open.first_serial);
+      ticket.since = std::min(ticket.since, open.since);
+    }
   ticket.whole_unit = true;
   const std::size_t merged = std::erase_if(open_, same_unit);
   // Sequentially consistent: keeps one order with issue() and waiting().
@@ -68,6 +79,14 @@ bool FlushTracker::settled(std::uint64_t serial) {
   return true;
 }
 
+void FlushTracker::collect() {
+  const MutexLock lock(mutex_);
+  const std::size_t closed = std::erase_if(
+      open_, [&](const OpenTicket& ticket) WEIR_REQUIRES(mutex_) { return is_settled(ticket); });
+  // Sequentially consistent: as in settled().
+  if (closed != 0) waiting_.fetch_sub(closed, std::memory_order_seq_cst);
+}
+
 // Pins are looked at only once the bursts have ended: until then, one of them may still make a pin.
 bool FlushTracker::is_settled(const OpenTicket& ticket) const {
   if (!bursts_.ended_before(ticket.epoch)) return false;
@@ -79,7 +98,9 @@ bool FlushTracker::is_settled(const OpenTicket& ticket) const {
 bool FlushTracker::covers_pin(const OpenTicket& ticket, const PinRecord& pin) {
   const Invalidation& what = ticket.what;
   const bool same_unit = !ticket.unit || ticket.unit == pin.unit;
-  if (ticket.whole_unit || (same_unit && pin.several_tags)) return same_unit;
+  if (ticket.whole_unit) return same_unit;
+  const bool same_domain = same_unit && (pin.several_tags || pin.tag.domain == what.domain);
+  const auto same_pasid = [&] { return pin.several_tags || pin.tag.pasid == what.pasid->value; };
   switch (what.scope) {
     case Scope::kHostRange:
       return std::any_of(pin.host_ranges.begin(), pin.host_ranges.end(),
@@ -91,15 +112,13 @@ bool FlushTracker::covers_pin(const OpenTicket& ticket, const PinRecord& pin) {
       return same_unit;
     case Scope::kContextDomain:
     case Scope::kDomain:
-      return same_unit && pin.tag.domain == what.domain;
+      return same_domain;
     case Scope::kContextDevice:
       return same_unit && what.matches(pin.requester);
     case Scope::kPasid:
-      return same_unit && pin.tag.domain == what.domain && what.pasid &&
-             pin.tag.pasid == what.pasid->value;
+      return same_domain && what.pasid && same_pasid();
     case Scope::kRange:
-      return same_unit && pin.tag.domain == what.domain &&
-             (!what.pasid || pin.tag.pasid == what.pasid->value) && pin.range.overlaps(what.range);
+      return same_domain && (!what.pasid || same_pasid()) && pin.range.overlaps(what.range);
   }
   return true;
 }
@@ -122,11 +141,12 @@ std::vector<OverduePin> FlushTracker::take_overdue(Clock::Duration now, Clock::D
   if (open_.empty()) return overdue;
   for (auto& [id, held] : pins_) {
     const PinRecord& pin = held.record;
-    if (held.reported || now - pin.since < limit) continue;
-    const bool awaited = std::any_of(open_.begin(), open_.end(), [&](const OpenTicket& ticket) {
-      return pin.epoch < ticket.epoch && covers_pin(ticket, pin);
+    if (held.reported) continue;
+    const bool too_long = std::any_of(open_.begin(), open_.end(), [&](const OpenTicket& ticket) {
+      return pin.epoch < ticket.epoch && now - std::max(ticket.since, pin.since) >= limit &&
+             covers_pin(ticket, pin);
     });
-    if (!awaited) continue;
+    if (!too_long) continue;
     held.reported = true;
     overdue.push_back({id, pin.requester, pin.range, now - pin.since});
   }

@@ -46,7 +46,9 @@ struct OverduePin {
 
 class FlushTracker {
  public:
-  explicit FlushTracker(BurstRegistry& bursts) : bursts_(bursts) {}
+  // `clock` dates what has to wait; null: time stands still. Both must outlive the tracker.
+  explicit FlushTracker(BurstRegistry& bursts, const Clock* clock = nullptr)
+      : bursts_(bursts), clock_(clock) {}
 
   // Call after the caches have dropped what `what` covers. `unit` is whose translations it speaks
   // of; empty for the embedder's own changes, which concern all. Gives 0 if nothing had to be
@@ -55,17 +57,27 @@ class FlushTracker {
   // Everything of the unit that is in flight.
   [[nodiscard]] std::uint64_t issue_drain(UnitId unit);
   [[nodiscard]] bool settled(std::uint64_t serial);
-  // True while some ticket is open: whoever ends a burst then polls.
+  // Closes every ticket that has settled, also those that nobody will ask about again.
+  void collect();
+  // True while some ticket is open: whoever ends a pin then polls.
   [[nodiscard]] bool waiting() const {
     // Sequentially consistent: pairs with BurstRegistry::leave, see there.
     return waiting_.load(std::memory_order_seq_cst) != 0;
+  }
+  // Whether a burst that BurstRegistry::leave gave `oldest` for may have held up an open ticket:
+  // whoever ended it then polls. Bursts that began after the newest ticket hold up none, however
+  // long a pin keeps one open.
+  [[nodiscard]] bool held_up_by(std::uint64_t oldest) const {
+    // Sequentially consistent, both: as in waiting().
+    return oldest != BurstRegistry::kIdle && waiting() &&
+           oldest < newest_.load(std::memory_order_seq_cst);
   }
 
   // REQUIRES: inside the burst that made the translations.
   [[nodiscard]] std::uint64_t add_pin(PinRecord pin);
   // False: no such pin (any more).
   bool remove_pin(std::uint64_t id);
-  // Pins that open tickets have waited for longer than `limit`, each given once.
+  // Pins that open tickets have waited for `limit` or longer, each given once.
   [[nodiscard]] std::vector<OverduePin> take_overdue(Clock::Duration now, Clock::Duration limit);
 
  private:
@@ -76,6 +88,7 @@ class FlushTracker {
     std::optional<UnitId> unit;
     bool whole_unit = false;
     Invalidation what;
+    Clock::Duration since{};  // when it had to wait
   };
   struct HeldPin {
     PinRecord record;
@@ -94,9 +107,11 @@ class FlushTracker {
 
   // Constant after construction.
   BurstRegistry& bursts_;
+  const Clock* const clock_;
 
   // Atomic.
   std::atomic<std::uint64_t> waiting_{0};  // open tickets
+  std::atomic<std::uint64_t> newest_{0};   // the largest epoch of any ticket so far
 
   // Guarded.
   mutable Mutex mutex_;

@@ -61,8 +61,10 @@ class Iotlb::SetLock {
 Iotlb::Iotlb(const IotlbOptions& options) : set_count_(sets_for(options)) {
   if (options.reference)
     reference_ = std::make_unique<ReferenceTlb>(options.entries);
-  else if (set_count_ != 0)
+  else if (set_count_ != 0) {
     sets_ = std::make_unique<Set[]>(set_count_);
+    set_shift_ = 63 - std::countr_zero(set_count_);
+  }
 }
 
 Iotlb::~Iotlb() = default;
@@ -85,14 +87,20 @@ Entry Iotlb::unpack(std::uint64_t tag, std::uint64_t page, std::uint64_t output)
 }
 
 // PASIDs of a domain share their sets, so that a flush of the domain's page finds all of them.
+// Guests hand out the same few addresses in every domain, so the domain turns the whole pattern
+// rather than only a bit of it; and it is the product's highest bits that every bit of a page
+// number reaches.
 Iotlb::Set& Iotlb::set_of(DomainId domain, std::uint64_t page, std::uint8_t page_lg2) const {
-  const std::uint64_t number = page >> page_lg2;
-  return sets_[mix(number + (std::uint64_t{domain.value} << 40) + page_lg2) & (set_count_ - 1)];
+  constexpr std::uint64_t kPages = 0x9e3779b97f4a7c15;    // 2^64 / the golden ratio
+  constexpr std::uint64_t kDomains = 0xd1342543de82ef95;  // odd, unlike the other in every digit
+  const std::uint64_t hash = ((page >> page_lg2) + page_lg2) * kPages + domain.value * kDomains;
+  return sets_[hash >> 1 >> set_shift_];
 }
 
 std::size_t Iotlb::domain_slot(DomainId domain) const { return mix(domain.value) % kDomainSlots; }
 
-std::optional<Hit> Iotlb::lookup_size(Tag tag, Iova iova, std::uint8_t lg2) {
+template <Iotlb::Recency kRecency>
+std::optional<Hit> Iotlb::look_in_size(Tag tag, Iova iova, std::uint8_t lg2) const {
   const std::uint64_t wanted_tag = pack(tag, lg2);
   const std::uint64_t wanted_page = iova.page_base(lg2).value();
   Set& set = set_of(tag.domain, wanted_page, lg2);
@@ -113,11 +121,13 @@ std::optional<Hit> Iotlb::lookup_size(Tag tag, Iova iova, std::uint8_t lg2) {
     // Relaxed: ordered after the way loads because those are acquire.
     if (set.sequence.load(std::memory_order_relaxed) != before) continue;
     if (way == kWays) return std::nullopt;
-    // Relaxed: a hint for the replacement; written only when it changes, so that a hot entry's line
-    // stays shared (L4).
-    const std::uint64_t recent = set.recent.load(std::memory_order_relaxed);
-    const std::uint64_t bit = std::uint64_t{1} << way;
-    if ((recent & bit) == 0) set.recent.store(recent | bit, std::memory_order_relaxed);
+    if constexpr (kRecency == Recency::kMark) {
+      // Relaxed: a hint for the replacement; written only when it changes, so that a hot entry's
+      // line stays shared (L4).
+      const std::uint64_t recent = set.recent.load(std::memory_order_relaxed);
+      const std::uint64_t bit = std::uint64_t{1} << way;
+      if ((recent & bit) == 0) set.recent.store(recent | bit, std::memory_order_relaxed);
+    }
     return Hit{.output = (output & ~kPermissionMask) + iova.page_offset(lg2),
                .page_lg2 = lg2,
                .permissions = Permissions::from_bits(output)};
@@ -125,14 +135,18 @@ std::optional<Hit> Iotlb::lookup_size(Tag tag, Iova iova, std::uint8_t lg2) {
   return std::nullopt;
 }
 
+template std::optional<Hit> Iotlb::look_in_size<Iotlb::Recency::kMark>(Tag, Iova,
+                                                                       std::uint8_t) const;
+template std::optional<Hit> Iotlb::look_in_size<Iotlb::Recency::kLeave>(Tag, Iova,
+                                                                        std::uint8_t) const;
+
 std::optional<Hit> Iotlb::lookup_reference(Tag tag, Iova iova) {
   return reference_->lookup(tag, iova);
 }
 
 std::optional<Hit> Iotlb::peek(Tag tag, Iova iova) const {
   if (reference_ != nullptr) return reference_->peek(tag, iova);
-  // The recency bits are the only thing a lookup changes; harmless enough to share the code.
-  return const_cast<Iotlb*>(this)->lookup(tag, iova);
+  return look<Recency::kLeave>(tag, iova);
 }
 
 FillTicket Iotlb::begin_fill(DomainId domain) const {
@@ -148,12 +162,12 @@ FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
       // Sequentially consistent: as below, under the reference's lock.
       return sequence.load(std::memory_order_seq_cst) == ticket.sequence;
     });
-  if (set_count_ == 0) return FillResult::kRefused;
+  if (set_count_ == 0) return FillResult::kNotKept;
   const std::uint64_t size_bit = std::uint64_t{1} << entry.page_lg2;
-  // Relaxed load: avoids a shared write on every fill. Sequentially consistent update: an
-  // invalidation that misses the bit comes before it, and then the sequence check below refuses
-  // this fill.
-  if ((sizes_.load(std::memory_order_relaxed) & size_bit) == 0)
+  // The load avoids a shared write on every fill. Sequentially consistent, both: an invalidation
+  // that misses the bit comes before it, whoever of the fills set it, and then the sequence check
+  // below refuses this fill.
+  if ((sizes_.load(std::memory_order_seq_cst) & size_bit) == 0)
     sizes_.fetch_or(size_bit, std::memory_order_seq_cst);
 
   Set& set = set_of(entry.tag.domain, entry.page.value(), entry.page_lg2);
@@ -179,13 +193,16 @@ FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
     }
   }
   // Relaxed: hints under the lock.
-  std::uint64_t recent = set.recent.load(std::memory_order_relaxed);
+  constexpr std::uint64_t kAllWays = (std::uint64_t{1} << kWays) - 1;
+  std::uint64_t recent = set.recent.load(std::memory_order_relaxed) & kAllWays;
   if (way == kWays) {
-    constexpr std::uint64_t kAllWays = (std::uint64_t{1} << kWays) - 1;
-    if ((recent & kAllWays) == kAllWays) recent = 0;
+    if (recent == kAllWays) recent = 0;
     way = static_cast<std::size_t>(std::countr_one(recent));
   }
-  set.recent.store(recent | std::uint64_t{1} << way, std::memory_order_relaxed);
+  recent |= std::uint64_t{1} << way;
+  // When all are recent none is: begin again with this one, so that the bits tell from now on.
+  if (recent == kAllWays) recent = std::uint64_t{1} << way;
+  set.recent.store(recent, std::memory_order_relaxed);
   // Release, each: makes the odd sequence visible to a reader that sees the new word.
   set.page[way].store(entry.page.value(), std::memory_order_release);
   set.output[way].store(entry.output | entry.permissions.bits(), std::memory_order_release);

@@ -45,13 +45,7 @@ class Iotlb {
   [[nodiscard]] std::optional<Hit> lookup(Tag tag, Iova iova) {
     if (reference_ != nullptr) [[unlikely]]
       return lookup_reference(tag, iova);
-    // Relaxed: a size that appears concurrently belongs to a fill that this lookup may miss.
-    for (std::uint64_t sizes = sizes_.load(std::memory_order_relaxed); sizes != 0;
-         sizes &= sizes - 1) {
-      const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
-      if (const auto hit = lookup_size(tag, iova, lg2)) return hit;
-    }
-    return std::nullopt;
+    return look<Recency::kMark>(tag, iova);
   }
   // Asks without marking the entry as recently used.
   [[nodiscard]] std::optional<Hit> peek(Tag tag, Iova iova) const;
@@ -75,20 +69,33 @@ class Iotlb {
     std::array<std::atomic<std::uint64_t>, kWays> output{};  // base | permission bits
   };
   class SetLock;
+  enum class Recency : std::uint8_t { kMark, kLeave };
   static constexpr std::size_t kDomainSlots = 64;
   static constexpr int kReadAttempts = 4;
 
   [[nodiscard]] static std::uint64_t pack(Tag tag, std::uint8_t page_lg2);
   [[nodiscard]] static Entry unpack(std::uint64_t tag, std::uint64_t page, std::uint64_t output);
   [[nodiscard]] Set& set_of(DomainId domain, std::uint64_t page, std::uint8_t page_lg2) const;
-  [[nodiscard]] std::optional<Hit> lookup_size(Tag tag, Iova iova, std::uint8_t lg2);
+  template <Recency kRecency>
+  [[nodiscard]] std::optional<Hit> look(Tag tag, Iova iova) const {
+    // Relaxed: a size that appears concurrently belongs to a fill that this lookup may miss.
+    for (std::uint64_t sizes = sizes_.load(std::memory_order_relaxed); sizes != 0;
+         sizes &= sizes - 1) {
+      const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
+      if (const auto hit = look_in_size<kRecency>(tag, iova, lg2)) return hit;
+    }
+    return std::nullopt;
+  }
+  template <Recency kRecency>
+  [[nodiscard]] std::optional<Hit> look_in_size(Tag tag, Iova iova, std::uint8_t lg2) const;
   [[nodiscard]] std::optional<Hit> lookup_reference(Tag tag, Iova iova);
   [[nodiscard]] std::size_t domain_slot(DomainId domain) const;
   void overtake_fills(const Invalidation& what);
   std::uint64_t remove_from(Set& set, const Invalidation& what);
 
   // Constant after construction.
-  std::size_t set_count_ = 0;
+  std::size_t set_count_ = 0;  // a power of two
+  int set_shift_ = 0;          // of 63 hash bits, leaves a set's number
   std::unique_ptr<Set[]> sets_;
   std::unique_ptr<ReferenceTlb> reference_;
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/bits.h"
+
 namespace weir::pagetables {
 namespace {
 
@@ -74,8 +76,17 @@ Result<std::uint64_t, FaultReason> PhysicalMemory::load64(Gpa at, std::uint32_t*
 }
 
 Result<Done, FaultReason> PhysicalMemory::store64(Gpa at, std::uint64_t value) const {
-  if (at.value() % sizeof value != 0) return Failure{FaultReason::kHostMapAbsent};
-  return write(at, std::as_bytes(std::span(&value, 1)));
+  const auto landing = resolve(at);
+  if (!landing) return Failure{landing.error()};
+  if (!landing->permissions.can_write()) return Failure{FaultReason::kHostMapPermission};
+  // A word in two pieces would be seen torn (L3).
+  if (!is_aligned(at.value() | landing->hpa.value(), 3) || landing->contiguous < sizeof value)
+    return Failure{FaultReason::kHostMapAbsent};
+  const auto stored =
+      write_region(*landing->region, landing->offset, std::as_bytes(std::span(&value, 1)));
+  if (!stored) return Failure{reason_of(stored.error())};
+  report_dirty(at, sizeof value);
+  return Done{};
 }
 
 Result<bool, FaultReason> PhysicalMemory::compare_exchange64(Gpa at, std::uint64_t& expected,
