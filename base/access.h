@@ -47,6 +47,9 @@ class Permissions {
     }
     return false;
   }
+  [[nodiscard]] constexpr Permissions without_read() const {
+    return Permissions(static_cast<std::uint8_t>(bits_ & ~kReadBit));
+  }
   [[nodiscard]] constexpr Permissions without_write() const {
     return Permissions(static_cast<std::uint8_t>(bits_ & ~kWriteBit));
   }

@@ -202,10 +202,11 @@ template <RadixFormat Format, TableReader Reader,
   Space entry_at{};
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     KnownTable<Space> here{root, static_cast<std::uint8_t>(levels), Permissions::all()};
-    // A known way that does not allow the access is walked again from the root: the stop must be the
-    // entry that says so.
+    // A known way that does not allow the access is walked again from the root: the stop must be
+    // the entry that says so.
     if (attempt == 0)
-      if (const auto known = cache.find(input); known && known->permissions.allows(ask.access))
+      if (const auto known = cache.find(input); known && known->permissions.allows(ask.access) &&
+                                                !Format::refuse(known->permissions, ask))
         here = *known;
     std::array<detail::OwedUpdate, Format::kMaxLevels> owed;
     std::size_t owed_count = 0;

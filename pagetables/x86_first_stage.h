@@ -50,6 +50,7 @@ struct X86FirstStage {
     std::uint64_t accessed = 0;                                  // bits set on use
     std::uint64_t dirty = 0;                                     // set in the leaf by a write
     bool no_execute = true;                                      // XD means something
+    bool reserved_first = false;                                 // at one entry
   };
   struct Capabilities {
     unsigned host_address_bits = 52;  // HAW: 12…52; higher address bits are reserved
@@ -57,6 +58,9 @@ struct X86FirstStage {
     bool no_execute = true;           // NXE / NXSup; false: XD is ignored
     bool accessed_dirty = true;       // false: the unit leaves A and D alone (AMD GAUpdateDis)
     bool extended_accessed = false;   // PASID entry's EAFE
+    // At one entry: VT-d judges permissions before reserved bits, as in its second stage (7.1.3);
+    // AMD the other way round, as in v1.
+    bool reserved_first = false;
   };
 
   [[nodiscard]] static constexpr Rules rules(const Capabilities& capabilities) {
@@ -79,17 +83,21 @@ struct X86FirstStage {
     }
     if (capabilities.extended_accessed) rules.accessed |= fs::kExtendedAccessed.kMask;
     rules.no_execute = capabilities.no_execute;
+    rules.reserved_first = capabilities.reserved_first;
     return rules;
   }
 
-  // Present, then reserved bits; what the levels allow is judged at the leaf, all together.
-  [[nodiscard]] static constexpr Step inspect(std::uint64_t entry, unsigned level, const Ask&,
+  [[nodiscard]] static constexpr Step inspect(std::uint64_t entry, unsigned level, const Ask& ask,
                                               const Rules& rules) {
     Step step;
     if (!fs::kPresent.is_set(entry)) return step;
     const bool leaf = level == 1 || (fs::kPageSize.is_set(entry) && rules.leaf_size[level]);
-    if ((entry & (leaf ? rules.leaf_reserved : rules.table_reserved)[level]) != 0) {
-      step.reason = FaultReason::kReservedBits;
+    const bool reserved = (entry & (leaf ? rules.leaf_reserved : rules.table_reserved)[level]) != 0;
+    step.permissions = permissions_of(entry, rules);
+    const auto refused = refuse(step.permissions, ask);
+    if (reserved || refused) {
+      step.reason =
+          refused && !(reserved && rules.reserved_first) ? *refused : FaultReason::kReservedBits;
       return step;
     }
     step.kind = leaf ? Step::Kind::kLeaf : Step::Kind::kTable;
@@ -97,15 +105,12 @@ struct X86FirstStage {
     step.next_level = static_cast<std::uint8_t>(level - 1);
     step.address = fs::kAddress.in_place(entry);
     if (leaf) step.address &= ~bit_mask(shift(level) - 1, 0);  // PAT lies there
-    step.permissions = Permissions::from_bits(
-        Permissions::kReadBit | (fs::kWrite.is_set(entry) ? Permissions::kWriteBit : 0U) |
-        (fs::kUser.is_set(entry) ? Permissions::kUserBit : 0U) |
-        (rules.no_execute && fs::kNoExecute.is_set(entry) ? 0U : Permissions::kExecuteBit));
     step.set_on_use = rules.accessed;
     step.set_on_write = rules.dirty;
     return step;
   }
 
+  // Judged entry by entry; what all of them allow, each allows.
   [[nodiscard]] static constexpr std::optional<FaultReason> refuse(Permissions permissions,
                                                                    const Ask& ask) {
     const auto denial = judge(permissions, ask);
@@ -151,6 +156,15 @@ struct X86FirstStage {
  private:
   [[nodiscard]] static constexpr unsigned shift(unsigned level) {
     return kPageLg2 + kIndexBits * (level - 1);
+  }
+  // Whatever is present can be read.
+  [[nodiscard]] static constexpr Permissions permissions_of(std::uint64_t entry,
+                                                            const Rules& rules) {
+    const bool executable = !rules.no_execute || !fs::kNoExecute.is_set(entry);
+    return Permissions::from_bits(Permissions::kReadBit |
+                                  (fs::kWrite.is_set(entry) ? Permissions::kWriteBit : 0U) |
+                                  (fs::kUser.is_set(entry) ? Permissions::kUserBit : 0U) |
+                                  (executable ? Permissions::kExecuteBit : 0U));
   }
 };
 static_assert(RadixFormat<X86FirstStage>);

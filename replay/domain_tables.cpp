@@ -52,10 +52,9 @@ DomainTables::Gone DomainTables::map(const MappedLeaf& leaf) {
 DomainTables::Gone DomainTables::forbid(Iova iova, Access access) {
   auto leaf = said_.leaves.find(iova);
   if (!leaf || !leaf->permissions.allows(access)) return std::vector<MappedLeaf>{};
-  const auto left =
-      static_cast<std::uint8_t>(leaf->permissions.bits() & ~Permissions::needed_by(access).bits());
-  if (left == 0) return unmap(leaf->range());
-  leaf->permissions = Permissions::from_bits(left);
+  if (access != Access::kRead) leaf->permissions = leaf->permissions.without_write();
+  if (access != Access::kWrite) leaf->permissions = leaf->permissions.without_read();
+  if (!leaf->permissions.can_read() && !leaf->permissions.can_write()) return unmap(leaf->range());
   return map(*leaf);
 }
 

@@ -21,7 +21,7 @@ WalkResult<Gpa> walk_from(const TableMemory& memory, std::uint64_t root, unsigne
                           std::uint64_t input, Access access = Access::kRead,
                           const VtdSecondStage::Rules& rules = kRules) {
   DirectReader reader(memory.physical());
-  return walk<VtdSecondStage>(rules, reader, Gpa(root), levels, input, access);
+  return walk<VtdSecondStage>(rules, reader, Gpa(root), levels, input, Ask{.access = access});
 }
 
 // Table pages 1…5 are levels 5…1: 0x1000 is the root of five levels, 0x2000 of four, 0x3000 of

@@ -175,7 +175,7 @@ TEST_F(DeviceTlbContextTest, L6RequestTypes) {
     EXPECT_TRUE(context->allow_translated);
     EXPECT_TRUE(context->allow_translation_requests);
     EXPECT_FALSE(unit_.check(*context, r));
-    EXPECT_TRUE(unit_.walk(*context, request(0), host_.memory()));
+    EXPECT_TRUE(unit_.walk(*context, request(0), scope()));
   }
   // MGAW bounds translated requests as well (CAP.MGAW).
   auto beyond = request(std::uint64_t{1} << 48);

@@ -81,11 +81,12 @@ class UnitTest : public ::testing::Test {
   [[nodiscard]] Result<iotlb::Context, Fault> context_of(const Request& r) {
     return unit_.read_context(r, host_.memory());
   }
+  [[nodiscard]] WalkScope scope() { return {host_.memory(), walk_caches_, {}}; }
   // Context and walk; the fault's code, or nothing.
   [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> translate(const Request& r) {
     const auto context = context_of(r);
     if (!context) return Failure{context.error()};
-    return unit_.walk(*context, r, host_.memory());
+    return unit_.walk(*context, r, scope());
   }
   [[nodiscard]] std::optional<Fault> fault_of(const Request& r) {
     const auto result = translate(r);
@@ -135,6 +136,7 @@ class UnitTest : public ::testing::Test {
   static constexpr std::uint64_t kFlushDomain4 = 0x400e2;  // as seen in a recorded guest
 
   FakeHost host_;
+  iotlb::WalkCaches walk_caches_{{.stage1_tables = 0, .stage2_tables = 0, .stage2_pages = 0}};
   const Options options_;
   Unit unit_;
   std::uint32_t commanded_ = 0;
