@@ -29,13 +29,13 @@ class BenchUnit final : public Unit {
   [[nodiscard]] std::optional<Fault> check(const iotlb::Context&, const Request&) override {
     return std::nullopt;
   }
-  [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk(
-      const iotlb::Context& context, const Request& piece,
-      const pagetables::PhysicalMemory& memory) override {
-    pagetables::DirectReader reader(memory);
+  [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk(const iotlb::Context& context,
+                                                          const Request& piece,
+                                                          const WalkScope& scope) override {
+    pagetables::DirectReader reader(scope.memory);
     const auto leaf = pagetables::walk<pagetables::VtdSecondStage>(
         kRules, reader, Gpa(context.stage2_root), context.stage2_levels, piece.iova.value(),
-        piece.access);
+        Ask{.access = piece.access});
     if (leaf) return *leaf;
     return Failure{Fault{.request = piece, .reason = leaf.error().reason, .stage = Stage::kStage2}};
   }
