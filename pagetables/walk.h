@@ -252,15 +252,17 @@ template <RadixFormat Format, TableReader Reader,
       }
       if (const auto refused = Format::refuse(here.permissions, ask))
         return stop(*refused, level, entry_at);
-      const auto settled = detail::settle_updates(reader, owed, owed_count);
-      references += reader.take_references();
-      if (!settled) {
-        const std::uint32_t counted = references;
-        failure = settled.error();
-        failure.references = counted;
-        return Failure{failure};
+      if (owed_count != 0) {
+        const auto settled = detail::settle_updates(reader, owed, owed_count);
+        references += reader.take_references();
+        if (!settled) {
+          const std::uint32_t counted = references;
+          failure = settled.error();
+          failure.references = counted;
+          return Failure{failure};
+        }
+        if (!*settled) break;  // walk again
       }
-      if (!*settled) break;  // walk again
       // Only now: who starts from a known table must owe nothing above it.
       for (std::size_t i = 0; i < found_count; ++i) cache.store(input, found[i]);
       const std::uint64_t now = *entry | bits;
