@@ -15,6 +15,7 @@
 #include <concepts>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/access.h"
 #include "base/address.h"
@@ -174,14 +175,12 @@ constexpr void owe(std::array<OwedUpdate, N>& owed, std::size_t& count, const Ow
   owed[count++] = update;
 }
 
-// Makes the updates, from the root down. False: an entry was changed meanwhile, so that what was
-// read is no longer what the tables say.
-template <TableReader Reader, std::size_t N>
-[[nodiscard]] Result<bool, WalkFailure> settle_updates(Reader& reader,
-                                                       const std::array<OwedUpdate, N>& owed,
-                                                       std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const OwedUpdate& update = owed[i];
+// Makes the updates, from the root down. Gives the entry that was changed meanwhile, if one was:
+// what was read is then no longer what the tables say.
+template <TableReader Reader>
+[[nodiscard]] Result<const OwedUpdate*, WalkFailure> settle_updates(
+    Reader& reader, std::span<const OwedUpdate> owed) {
+  for (const OwedUpdate& update : owed) {
     const auto done =
         reader.update(typename Reader::Space(update.at), update.seen, update.seen | update.bits);
     if (!done) {
@@ -191,9 +190,9 @@ template <TableReader Reader, std::size_t N>
             .reason = FaultReason::kUpdateFailed, .level = update.level, .entry_at = update.at};
       return Failure{failure};
     }
-    if (!*done) return false;
+    if (!*done) return &update;
   }
-  return true;
+  return nullptr;
 }
 
 }  // namespace detail
@@ -222,7 +221,8 @@ template <RadixFormat Format, TableReader Reader,
   if (const auto refused = Format::refuse_input(input, levels)) return stop(*refused, 0, Space(0));
 
   std::uint32_t& references = failure.references;
-  Space entry_at{};
+  unsigned contested_level = 0;
+  Space contested_at{};
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     KnownTable<Space> here{root, static_cast<std::uint8_t>(levels), Permissions::all()};
     // A known way that does not allow the access is walked again from the root: the stop must be
@@ -239,7 +239,7 @@ template <RadixFormat Format, TableReader Reader,
       const unsigned level = here.level;
       const std::uint64_t index =
           input >> level_shift<Format>(level) & bit_mask(Format::kIndexBits - 1, 0);
-      entry_at = here.table + index * sizeof(std::uint64_t);
+      const Space entry_at = here.table + index * sizeof(std::uint64_t);
       const Result<std::uint64_t, WalkFailure> entry = reader.load(entry_at);
       references += reader.take_references();
       if (!entry) {
@@ -288,15 +288,22 @@ template <RadixFormat Format, TableReader Reader,
         refused->references += references;
         return Failure{*refused};
       }
-      const auto settled = detail::settle_updates(reader, owed, owed_count);
-      references += reader.take_references();
-      if (!settled) {
-        const std::uint32_t counted = references;
-        failure = settled.error();
-        failure.references = counted;
-        return Failure{failure};
+      if (owed_count != 0) {
+        const auto settled = detail::settle_updates(
+            reader, std::span<const detail::OwedUpdate>(owed.data(), owed_count));
+        references += reader.take_references();
+        if (!settled) {
+          const std::uint32_t counted = references;
+          failure = settled.error();
+          failure.references = counted;
+          return Failure{failure};
+        }
+        if (const detail::OwedUpdate* changed = *settled; changed != nullptr) {
+          contested_level = changed->level;
+          contested_at = Space(changed->at);
+          break;  // walk again
+        }
       }
-      if (!*settled) break;  // walk again
       // Only now: who starts from a known table must owe nothing above it.
       for (std::size_t i = 0; i < found_count; ++i) cache.store(input, found[i]);
       Leaf<Space> answer = found_leaf;
@@ -304,7 +311,7 @@ template <RadixFormat Format, TableReader Reader,
       return answer;
     }
   }
-  return stop(FaultReason::kUpdateFailed, 1, entry_at);
+  return stop(FaultReason::kUpdateFailed, contested_level, contested_at);
 }
 
 }  // namespace weir::pagetables

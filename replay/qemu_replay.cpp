@@ -33,11 +33,21 @@ constexpr std::uint64_t kPresumedWidth = 2;  // AW of a context that no line sho
   return std::nullopt;
 }
 
+// R and W of a second-stage entry (VT-d 9.8); it has no others that a DMA meets.
+[[nodiscard]] Permissions permissions_of(std::uint64_t entry) {
+  constexpr Bit<0> kReadable{"R"};
+  constexpr Bit<1> kWritable{"W"};
+  Permissions permissions = Permissions::all();
+  if (!kReadable.is_set(entry)) permissions = permissions.without_read();
+  if (!kWritable.is_set(entry)) permissions = permissions.without_write();
+  return permissions;
+}
+
 [[nodiscard]] MappedLeaf leaf_of(const LoggedAccess& access, std::uint8_t page_lg2) {
   return {.iova = access.iova.page_base(page_lg2),
           .page_lg2 = page_lg2,
           .gpa = access.gpa.page_base(page_lg2),
-          .permissions = Permissions::from_bits(access.leaf_entry)};
+          .permissions = permissions_of(access.leaf_entry)};
 }
 
 }  // namespace
@@ -124,18 +134,18 @@ QemuReplay::Step QemuReplay::on(const LoggedAccess& access) {
   if (auto on = driver_.start_translation(); !on) return on;
   const auto lg2 = page_lg2_of(access.page_mask);
   if (!lg2) return Failure{std::string("a page of a size that second-stage tables do not have")};
-  const Permissions permissions = Permissions::from_bits(access.leaf_entry);
-  if (permissions == Permissions::none())
+  const Permissions permissions = permissions_of(access.leaf_entry);
+  if (!permissions.can_read() && !permissions.can_write())
     return Failure{std::string("an access that succeeds through an entry that permits nothing")};
   pending.page_lg2 = *lg2;
   pending.access = permissions.can_read() ? Access::kRead : Access::kWrite;
-  if (auto shown = show_leaf(**who, access); !shown) return shown;
+  if (auto shown = show_leaf(**who, access, leaf_of(access, *lg2)); !shown) return shown;
   return enqueue(pending);
 }
 
 // Makes the tables say what a hit or fill shows.
-QemuReplay::Step QemuReplay::show_leaf(Known& who, const LoggedAccess& access) {
-  const MappedLeaf leaf = leaf_of(access, *page_lg2_of(access.page_mask));
+QemuReplay::Step QemuReplay::show_leaf(Known& who, const LoggedAccess& access,
+                                       const MappedLeaf& leaf) {
   if (who.tables == nullptr) {
     // The log begins after the context entry was used first.
     if (who.has_context) return Done{};  // it says otherwise: the comparison will tell
@@ -293,11 +303,11 @@ QemuReplay::Step QemuReplay::on(const InvalidationDescriptor& descriptor) {
 
 QemuReplay::Step QemuReplay::on(const RegisterWrite& write) {
   run_batch();
-  const auto flush = driver_.write_register(write);
-  if (!flush) return Failure{flush.error()};
-  if (*flush) {
+  const auto written = driver_.write_register(write);
+  if (!written) return Failure{written.error()};
+  if (const std::optional<Flush>& flush = *written) {
     // ICC and IVT are clear again, or the driver would have failed: nothing is in flight here.
-    check_.posted(**flush);
+    check_.posted(*flush);
     check_.completed();
   }
   return Done{};
