@@ -24,6 +24,11 @@ class Stress {
  public:
   explicit Stress(CacheOptions caches = {})
       : machine({.caches = caches}), guest(machine), tables(machine) {
+    // What is on its way from the tables to the caches is there long enough to be overtaken.
+    machine.unit->after_walk = machine.unit->after_context = [](const Request& request) {
+      thread_local Random random(request.requester.bdf);
+      for (int i = 0; i < 4; ++i) linger(random);
+    };
     for (std::size_t d = 0; d < kDevices; ++d) {
       machine.unit->set_context(function(d), FakeUnit::second_stage(1, tables.root()));
       ports.push_back(machine.attach(function(d).bdf));
@@ -150,6 +155,9 @@ TEST(TranslateStress, ContextSwitchesAreNeverSeenStale) {
         s.guest.set_version(i, version);
         next.map(VersionedGuest::iova(i), VersionedGuest::page(i, version));
       }
+      // Without need, so that contexts are being read just when they change.
+      (void)s.machine.unit->host().invalidate({.scope = iotlb::Scope::kContextAll});
+      linger(random);
       for (std::size_t d = 0; d < kDevices; ++d)
         s.machine.unit->set_context(function(d), FakeUnit::second_stage(1, next.root()));
       if (random.below(2) == 0)
