@@ -48,6 +48,10 @@ function(weir_bench)
   find_package(benchmark REQUIRED)
   add_library(weir_bench STATIC ${sources})
   weir_compile(weir_bench)
+  # A report says what it was taken of.
+  target_compile_definitions(
+    weir_bench PRIVATE "WEIR_VERSION=\"${PROJECT_VERSION}\""
+                       "WEIR_BUILD_TYPE=\"$<IF:$<STREQUAL:$<CONFIG>,>,none,$<CONFIG>>\"")
   target_link_libraries(
     weir_bench
     PUBLIC weir_vtd weir_replay

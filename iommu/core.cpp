@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "iommu/cached_host_map.h"
+
 namespace weir::core {
 namespace {
 
@@ -39,10 +41,9 @@ IommuCore::IommuCore(IommuConfig config)
       pin_limit(config.pin_limit),
       log(config.sinks.log),
       ports_(std::make_unique<Ports>()) {
-  auto memory = std::make_unique<const pagetables::PhysicalMemory>(
-      std::move(config.memory), std::move(config.host_map), sinks.dirty);
   // Relaxed: nobody else is here yet.
-  memory_.store(memory.release(), std::memory_order_relaxed);
+  memory_.store(snapshot(std::move(config.memory), std::move(config.host_map)).release(),
+                std::memory_order_relaxed);
 }
 
 IommuCore::~IommuCore() {
@@ -50,7 +51,30 @@ IommuCore::~IommuCore() {
   delete memory_.load(std::memory_order_relaxed);
 }
 
-std::uint64_t IommuCore::change_memory(std::unique_ptr<const pagetables::PhysicalMemory> next) {
+std::unique_ptr<const pagetables::PhysicalMemory> IommuCore::snapshot(
+    std::shared_ptr<const GuestMemory> memory,
+    std::shared_ptr<const pagetables::HostMap> host_map) const {
+  const bool reads_tables = host_map != nullptr &&
+                            dynamic_cast<const pagetables::MemorySlots*>(host_map.get()) == nullptr;
+  if (reads_tables && caches.host_map_entries != 0)
+    host_map = std::make_shared<CachedHostMap>(std::move(host_map), caches.host_map_entries);
+  return std::make_unique<const pagetables::PhysicalMemory>(std::move(memory), std::move(host_map),
+                                                            sinks.dirty);
+}
+
+std::uint64_t IommuCore::host_map_changed(AddressRange<Gpa> range) {
+  const iotlb::Invalidation what{.scope = iotlb::Scope::kHostRange, .host_range = range};
+  auto& slot = bursts.slot();
+  bursts.enter(slot);
+  memory().host_map().forget(range);
+  leave(slot);
+  books.invalidation(what, {});
+  return tracker.issue(std::nullopt, what);
+}
+
+std::uint64_t IommuCore::change_memory(std::shared_ptr<const GuestMemory> memory,
+                                       std::shared_ptr<const pagetables::HostMap> host_map) {
+  auto next = snapshot(std::move(memory), std::move(host_map));
   // Acquire-release: pairs with memory(); what the new snapshot points to is complete.
   std::unique_ptr<const pagetables::PhysicalMemory> old(
       memory_.exchange(next.release(), std::memory_order_acq_rel));

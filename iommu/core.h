@@ -26,6 +26,7 @@
 #include "iotlb/flush_tracker.h"
 #include "iotlb/iotlb.h"
 #include "iotlb/published.h"
+#include "iotlb/walk_caches.h"
 #include "pagetables/physical_memory.h"
 
 namespace weir::core {
@@ -58,6 +59,7 @@ class UnitCore final : public UnitHost {
   void reset();
 
   iotlb::Iotlb iotlb;
+  iotlb::WalkCaches walk_caches;
   iotlb::ContextCache contexts;
   std::unique_ptr<Unit> unit;  // constant after install
 
@@ -103,7 +105,9 @@ class IommuCore {
     // Acquire: pairs with the exchange in change_memory.
     return *memory_.load(std::memory_order_acquire);
   }
-  [[nodiscard]] std::uint64_t change_memory(std::unique_ptr<const pagetables::PhysicalMemory> next);
+  [[nodiscard]] std::uint64_t change_memory(std::shared_ptr<const GuestMemory> memory,
+                                            std::shared_ptr<const pagetables::HostMap> host_map);
+  [[nodiscard]] std::uint64_t host_map_changed(AddressRange<Gpa> range);
 
   // Ends the calling thread's burst, and polls if somebody may have waited for it.
   void leave(iotlb::BurstRegistry::Slot& slot);
@@ -141,6 +145,9 @@ class IommuCore {
     std::unique_ptr<const pagetables::PhysicalMemory> memory;
   };
 
+  [[nodiscard]] std::unique_ptr<const pagetables::PhysicalMemory> snapshot(
+      std::shared_ptr<const GuestMemory> memory,
+      std::shared_ptr<const pagetables::HostMap> host_map) const;
   void poll_once();
   void free_retired();
 

@@ -130,26 +130,33 @@ constexpr AddressRange<Iova> kInterruptRange{Iova(0xfee00000), Iova(0xfeefffff)}
   return context.kind != ContextKind::kBlocked && context.kind != ContextKind::kPassThrough;
 }
 
+// Taken before a walk reads anything, for all that it may fill.
+struct FillTickets {
+  iotlb::FillTicket translation;
+  iotlb::WalkCaches::Tickets walks;
+};
+
 // 6. Walk and 7. Fill. Nothing is left behind if something that covers it was dropped since
-// `ticket`.
+// `tickets`.
 [[nodiscard]] Result<Translation, Fault> walk_and_fill(State& burst, const Request& request,
-                                                       iotlb::FillTicket ticket) {
+                                                       const FillTickets& tickets) {
   UnitCore& unit = *burst.port.unit;
   const Context& context = burst.context;
   const PhysicalMemory& memory = burst.port.core.memory();
   count(burst.slot, Count::kWalks);
-  const auto leaf = unit.unit->walk(context, request, memory);
+  const auto leaf = unit.unit->walk(context, request, {memory, unit.walk_caches, tickets.walks});
   if (!leaf) {
     count(burst.slot, Count::kReferences, leaf.error().references);
     return give_up(burst, leaf.error());
   }
   count(burst.slot, Count::kReferences, leaf->references);
   const std::uint8_t lg2 = leaf->page_lg2;
-  const iotlb::FillResult filled = unit.iotlb.fill(ticket, {.tag = tag_of(context),
-                                                            .page = request.iova.page_base(lg2),
-                                                            .output = leaf->page.value(),
-                                                            .page_lg2 = lg2,
-                                                            .permissions = leaf->permissions});
+  const iotlb::FillResult filled =
+      unit.iotlb.fill(tickets.translation, {.tag = tag_of(context),
+                                            .page = request.iova.page_base(lg2),
+                                            .output = leaf->page.value(),
+                                            .page_lg2 = lg2,
+                                            .permissions = leaf->cacheable()});
   switch (filled) {
     case iotlb::FillResult::kEvicted:
       count(burst.slot, Count::kEvictions);
@@ -236,16 +243,19 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
                         Outcome::kHit, hit->page_lg2);
       }
 
-    // The ticket first, then the context again: a context that was dropped before the ticket was
-    // taken must not be walked into an entry (L2). What took its place may ask for no walk at all,
-    // so it begins where contexts begin.
-    iotlb::FillTicket ticket = unit->iotlb.begin_fill(context.domain);
+    // The tickets first, then the context again: a context that was dropped before they were taken
+    // must not be walked into an entry (L2). What took its place may ask for no walk at all, so it
+    // begins where contexts begin.
+    FillTickets tickets{unit->iotlb.begin_fill(context.domain),
+                        unit->walk_caches.begin_fill(context.domain)};
     if (!context_is_current(burst, request)) {
       if (attempt < kAttempts) continue;
-      ticket.sequence = ~std::uint64_t{0};  // contexts change faster than we read: do not fill
+      // Contexts change faster than we read: do not fill.
+      constexpr iotlb::FillTicket kNever{~std::uint64_t{0}};
+      tickets = {kNever, {kNever, kNever, kNever}};
     }
     // 6 to 8, or 9.
-    return walk_and_fill(burst, request, ticket);
+    return walk_and_fill(burst, request, tickets);
   }
 }
 
@@ -273,7 +283,8 @@ std::optional<Translation> peek(State& burst, const Request& request) {
     return identity(Outcome::kTranslated, context->rights);
   if (context->kind == ContextKind::kPassThrough && within_reach(*context, request))
     return identity(Outcome::kPassedThrough, context->rights);
-  const auto leaf = unit->unit->walk(*context, request, memory);
+  iotlb::WalkCaches no_caches({.stage1_tables = 0, .stage2_tables = 0, .stage2_pages = 0});
+  const auto leaf = unit->unit->walk(*context, request, {memory, no_caches, {}});
   if (!leaf) return std::nullopt;
   auto landed = land(memory, leaf->translate(request.iova.value()),
                      left_in_page(request.iova, leaf->page_lg2), request,

@@ -25,6 +25,7 @@
 #include "iommu/sinks.h"
 #include "iotlb/context.h"
 #include "iotlb/invalidation.h"
+#include "iotlb/walk_caches.h"
 #include "pagetables/physical_memory.h"
 #include "pagetables/walk.h"
 
@@ -77,6 +78,14 @@ class UnitHost {
   virtual void raise(Msi msi) = 0;
 };
 
+// What a walk may use: the memory snapshot of its burst, and the unit's walk caches with the
+// tickets that were taken before anything was read.
+struct WalkScope {
+  const pagetables::PhysicalMemory& memory;
+  iotlb::WalkCaches& caches;
+  iotlb::WalkCaches::Tickets tickets;
+};
+
 class Unit {
  public:
   virtual ~Unit() = default;
@@ -94,9 +103,9 @@ class Unit {
 
   // Translates the first byte of `piece`. Also called for pass-through contexts beyond
   // `context.input_bits`, where there is only a fault to give.
-  [[nodiscard]] virtual Result<pagetables::Leaf<Gpa>, Fault> walk(
-      const iotlb::Context& context, const Request& piece,
-      const pagetables::PhysicalMemory& memory) = 0;
+  [[nodiscard]] virtual Result<pagetables::Leaf<Gpa>, Fault> walk(const iotlb::Context& context,
+                                                                  const Request& piece,
+                                                                  const WalkScope& scope) = 0;
 
   // Puts a fault whose `recorded` is true where the guest's driver reads of it.
   virtual void record(const Fault& fault) = 0;

@@ -3,27 +3,10 @@
 
 #include <algorithm>
 
-#include "base/bits.h"
 #include "iotlb/reference_tlb.h"
 
 namespace weir::iotlb {
 namespace {
-
-// A way's tag word: everything that decides whether it answers, but for the page.
-constexpr Bit<63> kValid{"V"};
-constexpr Field<57, 52> kSize{"lg2", "page size exponent"};
-constexpr Field<51, 20> kDomain{"domain"};
-constexpr Field<19, 0> kPasid{"PASID"};
-constexpr Bit<58> kWithPasid{"with PASID"};
-constexpr auto kTagWord = layout<64>(kValid, kSize, kDomain, kPasid, kWithPasid);
-static_assert(kTagWord.reserved == bit_mask(62, 59));
-
-constexpr std::uint64_t kPermissionMask = Permissions::kReadBit | Permissions::kWriteBit;
-
-[[nodiscard]] std::uint64_t mix(std::uint64_t x) {
-  x *= 0x9e3779b97f4a7c15;  // Fibonacci hashing: the high half is well mixed
-  return x >> 32;
-}
 
 [[nodiscard]] std::size_t sets_for(const IotlbOptions& options) {
   if (options.reference || options.entries == 0) return 0;
@@ -61,88 +44,44 @@ class Iotlb::SetLock {
 Iotlb::Iotlb(const IotlbOptions& options) : set_count_(sets_for(options)) {
   if (options.reference)
     reference_ = std::make_unique<ReferenceTlb>(options.entries);
-  else if (set_count_ != 0)
+  else if (set_count_ != 0) {
     sets_ = std::make_unique<Set[]>(set_count_);
+    set_shift_ = 63 - std::countr_zero(set_count_);
+  }
 }
 
 Iotlb::~Iotlb() = default;
 
-std::uint64_t Iotlb::pack(Tag tag, std::uint8_t page_lg2) {
-  const bool with_pasid = tag.pasid != Context::kNoPasid;
-  return kValid.kMask | kSize.of(page_lg2) | kDomain.of(tag.domain.value) |
-         (with_pasid ? kWithPasid.kMask | kPasid.of(tag.pasid) : 0);
-}
-
-Entry Iotlb::unpack(std::uint64_t tag, std::uint64_t page, std::uint64_t output) {
-  const bool with_pasid = kWithPasid.is_set(tag);
-  return {.tag = {.domain = {static_cast<std::uint32_t>(kDomain.get(tag))},
-                  .pasid =
-                      with_pasid ? static_cast<std::uint32_t>(kPasid.get(tag)) : Context::kNoPasid},
-          .page = Iova(page),
-          .output = output & ~kPermissionMask,
-          .page_lg2 = static_cast<std::uint8_t>(kSize.get(tag)),
-          .permissions = Permissions::from_bits(output)};
-}
-
-// PASIDs of a domain share their sets, so that a flush of the domain's page finds all of them. The
-// domain is hashed on its own: guests use the same addresses in every domain, and those must not
-// meet in the same few sets.
-Iotlb::Set& Iotlb::set_of(DomainId domain, std::uint64_t page, std::uint8_t page_lg2) const {
-  const std::uint64_t number = page >> page_lg2;
-  const std::uint64_t apart = (domain.value * 0xd6e8feb86659fd93) >> 32;
-  return sets_[(mix(number + page_lg2) ^ apart) & (set_count_ - 1)];
-}
-
 std::size_t Iotlb::domain_slot(DomainId domain) const { return mix(domain.value) % kDomainSlots; }
 
 template <Iotlb::Recency kRecency>
-std::optional<Hit> Iotlb::look_in_size(Tag tag, Iova iova, std::uint8_t lg2) const {
-  const std::uint64_t wanted_tag = pack(tag, lg2);
-  const std::uint64_t wanted_page = iova.page_base(lg2).value();
-  Set& set = set_of(tag.domain, wanted_page, lg2);
-  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-    // Acquire: pairs with ~SetLock; the ways below are at least as new as this sequence.
-    const std::uint64_t before = set.sequence.load(std::memory_order_acquire);
-    if (before % 2 != 0) continue;
-    std::uint64_t output = 0;
-    std::size_t way = kWays;
-    for (std::size_t w = 0; w < kWays; ++w) {
-      // Acquire, each: a word of a later write makes that write's odd sequence visible below.
-      const std::uint64_t difference = (set.tag[w].load(std::memory_order_acquire) ^ wanted_tag) |
-                                       (set.page[w].load(std::memory_order_acquire) ^ wanted_page);
-      const std::uint64_t word = set.output[w].load(std::memory_order_acquire);
-      output = difference == 0 ? word : output;
-      way = difference == 0 ? w : way;
+std::optional<Hit> Iotlb::look_in_sizes(Tag tag, Iova iova, std::uint64_t sizes) const {
+  for (; sizes != 0; sizes &= sizes - 1) {
+    const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
+    const std::uint64_t number = iova.value() >> lg2;
+    Set& set = set_of(tag.domain, number, lg2);
+    for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+      const Look look = Look::closely_at(set, words::make_tag(tag, lg2), number << lg2);
+      if (look.torn != 0) continue;
+      if (look.ways == 0) break;
+      if constexpr (kRecency == Recency::kMark) mark(set, look.ways);
+      return look.hit(iova, lg2);
     }
-    // Relaxed: ordered after the way loads because those are acquire.
-    if (set.sequence.load(std::memory_order_relaxed) != before) continue;
-    if (way == kWays) return std::nullopt;
-    if constexpr (kRecency == Recency::kMark) {
-      // Relaxed: a hint for the replacement; written only when it changes, so that a hot entry's
-      // line stays shared (L4).
-      const std::uint64_t recent = set.recent.load(std::memory_order_relaxed);
-      const std::uint64_t bit = std::uint64_t{1} << way;
-      if ((recent & bit) == 0) set.recent.store(recent | bit, std::memory_order_relaxed);
-    }
-    return Hit{.output = (output & ~kPermissionMask) + iova.page_offset(lg2),
-               .page_lg2 = lg2,
-               .permissions = Permissions::from_bits(output)};
   }
   return std::nullopt;
 }
 
-template std::optional<Hit> Iotlb::look_in_size<Iotlb::Recency::kMark>(Tag, Iova,
-                                                                       std::uint8_t) const;
-template std::optional<Hit> Iotlb::look_in_size<Iotlb::Recency::kLeave>(Tag, Iova,
-                                                                        std::uint8_t) const;
+template std::optional<Hit> Iotlb::look_in_sizes<Iotlb::Recency::kMark>(Tag, Iova,
+                                                                        std::uint64_t) const;
 
 std::optional<Hit> Iotlb::lookup_reference(Tag tag, Iova iova) {
-  return reference_->lookup(tag, iova);
+  return reference_ == nullptr ? std::nullopt : reference_->lookup(tag, iova);
 }
 
 std::optional<Hit> Iotlb::peek(Tag tag, Iova iova) const {
   if (reference_ != nullptr) return reference_->peek(tag, iova);
-  return look<Recency::kLeave>(tag, iova);
+  // Relaxed: as in lookup.
+  return look_in_sizes<Recency::kLeave>(tag, iova, sizes_.load(std::memory_order_relaxed));
 }
 
 FillTicket Iotlb::begin_fill(DomainId domain) const {
@@ -166,19 +105,20 @@ FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
   if ((sizes_.load(std::memory_order_seq_cst) & size_bit) == 0)
     sizes_.fetch_or(size_bit, std::memory_order_seq_cst);
 
-  Set& set = set_of(entry.tag.domain, entry.page.value(), entry.page_lg2);
+  Set& set = set_of(entry.tag.domain, entry.page.value() >> entry.page_lg2, entry.page_lg2);
   const SetLock lock(set);
   // Sequentially consistent, after taking the set: either this sees the invalidation's new
   // sequence, or the invalidation takes the set after us and removes the entry (L2).
   if (sequence.load(std::memory_order_seq_cst) != ticket.sequence) return FillResult::kRefused;
 
-  const std::uint64_t tag = pack(entry.tag, entry.page_lg2);
+  const std::uint64_t tag = words::make_tag(entry.tag, entry.page_lg2);
+  const std::uint64_t key = words::make_key(tag, entry.page.value());
   FillResult result = FillResult::kEvicted;
   std::size_t way = kWays;
   for (std::size_t w = 0; w < kWays; ++w) {
     // Relaxed: the lock orders these.
     const std::uint64_t held = set.tag[w].load(std::memory_order_relaxed);
-    if (held == tag && set.page[w].load(std::memory_order_relaxed) == entry.page.value()) {
+    if (held == tag && set.key[w].load(std::memory_order_relaxed) == key) {
       way = w;
       result = FillResult::kReplaced;
       break;
@@ -189,19 +129,18 @@ FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
     }
   }
   // Relaxed: hints under the lock.
-  constexpr std::uint64_t kAllWays = (std::uint64_t{1} << kWays) - 1;
-  std::uint64_t recent = set.recent.load(std::memory_order_relaxed) & kAllWays;
+  std::uint64_t recent = set.recent.load(std::memory_order_relaxed) & IotlbSet::kAllWays;
   if (way == kWays) {
-    if (recent == kAllWays) recent = 0;
+    if (recent == IotlbSet::kAllWays) recent = 0;
     way = static_cast<std::size_t>(std::countr_one(recent));
   }
   recent |= std::uint64_t{1} << way;
   // When all are recent none is: begin again with this one, so that the bits tell from now on.
-  if (recent == kAllWays) recent = std::uint64_t{1} << way;
+  if (recent == IotlbSet::kAllWays) recent = std::uint64_t{1} << way;
   set.recent.store(recent, std::memory_order_relaxed);
   // Release, each: makes the odd sequence visible to a reader that sees the new word.
-  set.page[way].store(entry.page.value(), std::memory_order_release);
-  set.output[way].store(entry.output | entry.permissions.bits(), std::memory_order_release);
+  set.key[way].store(key, std::memory_order_release);
+  set.output[way].store(words::make_output(entry, way), std::memory_order_release);
   set.tag[way].store(tag, std::memory_order_release);  // valid last
   return result;
 }
@@ -222,8 +161,8 @@ std::uint64_t Iotlb::remove_from(Set& set, const Invalidation& what) {
     // Relaxed: the lock orders these.
     const std::uint64_t tag = set.tag[w].load(std::memory_order_relaxed);
     if (tag == 0) continue;
-    const Entry entry = unpack(tag, set.page[w].load(std::memory_order_relaxed),
-                               set.output[w].load(std::memory_order_relaxed));
+    const Entry entry = words::entry_of(tag, set.key[w].load(std::memory_order_relaxed),
+                                        set.output[w].load(std::memory_order_relaxed));
     if (!covers(what, entry.tag, entry.page, entry.page_lg2, entry.output)) continue;
     // Release: as in fill().
     set.tag[w].store(0, std::memory_order_release);
@@ -242,6 +181,7 @@ Removed Iotlb::invalidate(const Invalidation& what) {
   }
   // Sequentially consistent: see the update in fill().
   const std::uint64_t sizes = sizes_.load(std::memory_order_seq_cst);
+  if (sizes == 0) return removed;
   if (what.scope == Scope::kRange) {
     // How many sets the range can touch, size by size.
     std::uint64_t visits = 0;
@@ -255,7 +195,7 @@ Removed Iotlb::invalidate(const Invalidation& what) {
         const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(left));
         const std::uint64_t last = what.range.last.value() >> lg2;
         for (std::uint64_t n = what.range.first.value() >> lg2; n <= last; ++n)
-          removed.entries += remove_from(set_of(what.domain, n << lg2, lg2), what);
+          removed.entries += remove_from(set_of(what.domain, n, lg2), what);
       }
       return removed;
     }

@@ -20,6 +20,7 @@
 
 #include "iotlb/entry.h"
 #include "iotlb/invalidation.h"
+#include "iotlb/iotlb_set.h"
 
 namespace weir::iotlb {
 
@@ -35,17 +36,29 @@ struct IotlbOptions {
 
 class Iotlb {
  public:
-  static constexpr std::size_t kWays = 4;
+  static constexpr std::size_t kWays = IotlbSet::kWays;
 
   explicit Iotlb(const IotlbOptions& options);
   ~Iotlb();
   Iotlb(const Iotlb&) = delete;
   Iotlb& operator=(const Iotlb&) = delete;
 
-  [[nodiscard]] std::optional<Hit> lookup(Tag tag, Iova iova) {
-    if (reference_ != nullptr) [[unlikely]]
+  [[gnu::always_inline]] [[nodiscard]] std::optional<Hit> lookup(Tag tag, Iova iova) {
+    // Relaxed: a size that appears concurrently belongs to a fill that this lookup may miss.
+    const std::uint64_t sizes = sizes_.load(std::memory_order_relaxed);
+    // The reference organisation keeps its sizes to itself.
+    if (sizes == 0) [[unlikely]]
       return lookup_reference(tag, iova);
-    return look<Recency::kMark>(tag, iova);
+    const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
+    const std::uint64_t number = iova.value() >> lg2;
+    Set& set = set_of(tag.domain, number, lg2);
+    const Look look = Look::at(set, words::make_tag(tag, lg2), number << lg2);
+    if (look.ways == 0 || (look.torn | look.other) != 0) [[unlikely]] {
+      const bool absent = look.ways == 0 && look.torn == 0;
+      return look_in_sizes<Recency::kMark>(tag, iova, absent ? sizes & (sizes - 1) : sizes);
+    }
+    mark(set, look.ways);
+    return look.hit(iova, lg2);
   }
   // Asks without marking the entry as recently used.
   [[nodiscard]] std::optional<Hit> peek(Tag tag, Iova iova) const;
@@ -61,40 +74,42 @@ class Iotlb {
   [[nodiscard]] std::size_t size() const;
 
  private:
-  struct alignas(64) Set {
-    std::atomic<std::uint64_t> sequence{0};  // odd while a writer is inside
-    std::atomic<std::uint64_t> recent{0};    // a bit per way: used since the bits were last cleared
-    std::array<std::atomic<std::uint64_t>, kWays> tag{};  // packed; 0 is an empty way
-    std::array<std::atomic<std::uint64_t>, kWays> page{};
-    std::array<std::atomic<std::uint64_t>, kWays> output{};  // base | permission bits
-  };
+  using Set = IotlbSet;
   class SetLock;
   enum class Recency : std::uint8_t { kMark, kLeave };
   static constexpr std::size_t kDomainSlots = 64;
   static constexpr int kReadAttempts = 4;
 
-  [[nodiscard]] static std::uint64_t pack(Tag tag, std::uint8_t page_lg2);
-  [[nodiscard]] static Entry unpack(std::uint64_t tag, std::uint64_t page, std::uint64_t output);
-  [[nodiscard]] Set& set_of(DomainId domain, std::uint64_t page, std::uint8_t page_lg2) const;
-  template <Recency kRecency>
-  [[nodiscard]] std::optional<Hit> look(Tag tag, Iova iova) const {
-    // Relaxed: a size that appears concurrently belongs to a fill that this lookup may miss.
-    for (std::uint64_t sizes = sizes_.load(std::memory_order_relaxed); sizes != 0;
-         sizes &= sizes - 1) {
-      const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
-      if (const auto hit = look_in_size<kRecency>(tag, iova, lg2)) return hit;
-    }
-    return std::nullopt;
+  // Fibonacci hashing: the high half is well mixed.
+  [[nodiscard]] static std::uint64_t mix(std::uint64_t x) { return x * words::kSpread >> 32; }
+  // PASIDs of a domain share their sets, so that a flush of the domain's page finds all of them.
+  // Guests hand out the same few addresses in every domain, so the domain turns the whole pattern
+  // rather than only a bit of it; and it is the product's highest bits that every bit of a page
+  // number reaches.
+  [[nodiscard]] Set& set_of(DomainId domain, std::uint64_t page_number,
+                            std::uint8_t page_lg2) const {
+    constexpr std::uint64_t kDomains = 0xd1342543de82ef95;  // odd, unlike kSpread in every digit
+    const std::uint64_t hash = (page_number + page_lg2) * words::kSpread + domain.value * kDomains;
+    return sets_[hash >> 1 >> set_shift_];
   }
+  static void mark(Set& set, std::uint64_t way) {
+    // Relaxed: a hint for the replacement; written only when it changes, so that a hot entry's line
+    // stays shared (L4).
+    const std::uint64_t recent = set.recent.load(std::memory_order_relaxed);
+    if ((recent & way) == 0) [[unlikely]]
+      set.recent.store(recent | way, std::memory_order_relaxed);
+  }
+  // Everything but an answer at first sight; `sizes` are those to be asked.
   template <Recency kRecency>
-  [[nodiscard]] std::optional<Hit> look_in_size(Tag tag, Iova iova, std::uint8_t lg2) const;
+  [[nodiscard]] std::optional<Hit> look_in_sizes(Tag tag, Iova iova, std::uint64_t sizes) const;
   [[nodiscard]] std::optional<Hit> lookup_reference(Tag tag, Iova iova);
   [[nodiscard]] std::size_t domain_slot(DomainId domain) const;
   void overtake_fills(const Invalidation& what);
   std::uint64_t remove_from(Set& set, const Invalidation& what);
 
   // Constant after construction.
-  std::size_t set_count_ = 0;
+  std::size_t set_count_ = 0;  // a power of two
+  int set_shift_ = 0;          // of 63 hash bits, leaves a set's number
   std::unique_ptr<Set[]> sets_;
   std::unique_ptr<ReferenceTlb> reference_;
 

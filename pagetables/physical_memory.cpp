@@ -38,12 +38,20 @@ void PhysicalMemory::join(const MemorySlots& slots) {
       const Hpa first = std::max(slot.to, region.first);
       const Hpa last = std::min(slot_last, region.first + (region.size - 1));
       if (first > last) continue;
-      joined_.push_back({.first = slot.first + (first - slot.to),
+      const Gpa gpa = slot.first + (first - slot.to);
+      const Permissions permissions = slot.permissions & region.permissions;
+      // Words keep their alignment on the way, and all of them may be read.
+      const bool plain = region.host != nullptr && permissions.can_read() &&
+                         is_aligned(gpa.value() | first.value(), 3);
+      const std::uint64_t offset = first - region.first;
+      joined_.push_back({.first = gpa,
                          .last = slot.first + (last - slot.to),
                          .hpa = first,
                          .region = &region,
-                         .offset = first - region.first,
-                         .permissions = slot.permissions & region.permissions});
+                         .offset = offset,
+                         .permissions = permissions,
+                         .plain = plain ? region.host + offset : nullptr,
+                         .plain_bytes = plain ? (last - first + 1) & ~std::uint64_t{7} : 0});
     }
   }
 }
@@ -64,9 +72,10 @@ Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at) const 
                  .references = mapping->references};
 }
 
-Result<std::uint64_t, FaultReason> PhysicalMemory::load64(Gpa at) const {
+Result<std::uint64_t, FaultReason> PhysicalMemory::load64(Gpa at, std::uint32_t* references) const {
   const auto landing = resolve(at);
   if (!landing) return Failure{landing.error()};
+  if (references != nullptr) *references += landing->references;
   if (!landing->permissions.can_read()) return Failure{FaultReason::kHostMapPermission};
   if (landing->contiguous < sizeof(std::uint64_t)) return Failure{FaultReason::kHostMapAbsent};
   const auto word = load_region64(*landing->region, landing->offset);

@@ -9,6 +9,7 @@
 // after they were made. Failure is a value; nothing here blocks or logs.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -48,8 +49,23 @@ class PhysicalMemory {
     return joined_.empty() ? resolve_in_two_steps(at) : resolve_joined(at);
   }
 
-  // Table entries; `at` must be a multiple of 8.
-  [[nodiscard]] Result<std::uint64_t, FaultReason> load64(Gpa at) const;
+  // Table entries; `at` must be a multiple of 8. `references`, if given, grows by the host-map
+  // entries that were read on the way.
+  [[nodiscard]] Result<std::uint64_t, FaultReason> load64(
+      Gpa at, std::uint32_t* references = nullptr) const;
+  // The same where it is a plain load from a slot, as walks do it at every step: the word into
+  // `word`. False: ask load64, which also says why not.
+  [[nodiscard]] bool load64_from_slot(Gpa at, std::uint64_t& word) const {
+    if (joined_.empty()) return false;
+    const Joined& j = joined_[find_joined(at)];
+    const std::uint64_t inside = at - j.first;
+    // An address below `first` comes out above any size.
+    if (inside >= j.plain_bytes || inside % sizeof word != 0) return false;
+    // Acquire: as in load_region64; an entry's table is read after the entry.
+    word = std::atomic_ref(*reinterpret_cast<std::uint64_t*>(j.plain + inside))
+               .load(std::memory_order_acquire);
+    return true;
+  }
   [[nodiscard]] Result<Done, FaultReason> store64(Gpa at, std::uint64_t value) const;
   [[nodiscard]] Result<bool, FaultReason> compare_exchange64(Gpa at, std::uint64_t& expected,
                                                              std::uint64_t desired) const;
@@ -72,20 +88,25 @@ class PhysicalMemory {
     const MemoryRegion* region;  // that holds all of it
     std::uint64_t offset;        // of `first` into the region
     Permissions permissions;
+    std::byte* plain;           // of `first`: host bytes that words can be loaded from
+    std::uint64_t plain_bytes;  // a multiple of 8; 0: none
   };
 
   void join(const MemorySlots& slots);
   [[nodiscard]] Result<Landing, FaultReason> resolve_in_two_steps(Gpa at) const;
-  [[nodiscard]] Result<Landing, FaultReason> resolve_joined(Gpa at) const {
-    // Branch-light search: a machine has a handful of slots, and the array stays in one or two
-    // lines.
+  // The last slot that begins at or before `at`, else the first. REQUIRES: there are some.
+  // Branch-light: a machine has a handful of slots, and the array stays in one or two lines.
+  [[nodiscard]] std::size_t find_joined(Gpa at) const {
     std::size_t low = 0;
     for (std::size_t count = joined_.size(); count > 1;) {
       const std::size_t half = count / 2;
       low += joined_[low + half].first <= at ? half : 0;
       count -= half;
     }
-    const Joined& j = joined_[low];
+    return low;
+  }
+  [[nodiscard]] Result<Landing, FaultReason> resolve_joined(Gpa at) const {
+    const Joined& j = joined_[find_joined(at)];
     if (at < j.first || at > j.last) return Failure{FaultReason::kHostMapAbsent};
     const std::uint64_t inside = at - j.first;
     return Landing{.hpa = j.hpa + inside,

@@ -8,7 +8,9 @@
 #include <ostream>
 #include <string>
 
+#include "tools/bench_command.h"
 #include "tools/exit_status.h"
+#include "tools/replay_command.h"
 #include "tools/verify_command.h"
 
 namespace weir::tools {
@@ -45,10 +47,42 @@ void add_verify(CLI::App& app, Call& call) {
   });
 }
 
+void add_replay(CLI::App& app, Call& call) {
+  auto options = std::make_shared<ReplayCommandOptions>();
+  CLI::App* const command = app.add_subcommand(
+      "replay", "Replay a real guest's DMA trace through a unit and report on it");
+  command->add_option("TRACE", options->files, "QEMU trace logs (plain or xz)")->required();
+  command->add_flag("--json", options->json, "Print JSON (docs/report.md)");
+  command
+      ->add_option("--entries", options->entries, "Entries of the IOTLB; 0: none, see --reference")
+      ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 24))
+      ->capture_default_str();
+  command->add_flag("--reference", options->reference,
+                    "Exact LRU over all entries instead; --entries 0 is then no limit");
+  command->callback([options, &call] {
+    call.run = [=, &call] { return run_replay(*options, call.out, call.err); };
+  });
+}
+
+void add_bench(CLI::App& app, Call& call) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* const command =
+      app.add_subcommand("bench", "Measure, and compare with the figures to reach");
+  command->add_option("FIGURE", options->figures, "Ids of figures (G1 …); default: all");
+  command->add_flag("--json", options->json, "The report as JSON (docs/bench.md)");
+  command->add_flag("--strict", options->strict, "Exit with 1 if a required figure is missed");
+  command->add_flag("--quick", options->quick, "Show that it works; the figures mean nothing");
+  command->callback([options, &call] {
+    call.run = [=, &call] { return run_bench(*options, call.out, call.err); };
+  });
+}
+
 // Every subcommand: its options, and in its callback the call to make. They are listed in this
 // order by --help.
 constexpr void (*kSubcommands[])(CLI::App& app, Call& call) = {
+    add_replay,
     add_verify,
+    add_bench,
 };
 
 int parse_and_run(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {

@@ -64,7 +64,7 @@ class FakeUnit final : public Unit {
                                              const pagetables::PhysicalMemory& memory) override;
   std::optional<Fault> check(const iotlb::Context& context, const Request& request) override;
   Result<pagetables::Leaf<Gpa>, Fault> walk(const iotlb::Context& context, const Request& piece,
-                                            const pagetables::PhysicalMemory& memory) override;
+                                            const WalkScope& scope) override;
   void record(const Fault& fault) override;
   void poll() override;
   void reset() override;

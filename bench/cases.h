@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The cases: each a named loop over one subject, measured by the harness in suite.cpp. Figures
+// (figures.h) are made of their medians.
+//
+// One thread makes and keeps a Cases; the loops run on the threads that the harness gives them.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace benchmark {
+class State;
+}
+
+namespace weir::bench {
+
+// How many measured requests an IOTLB answered. Added to by whichever thread runs the case.
+struct HitBooks {
+  std::atomic<std::uint64_t> requests{0};
+  std::atomic<std::uint64_t> hits{0};
+};
+
+// Table entries that walks read. Likewise.
+struct WalkBooks {
+  std::atomic<std::uint64_t> requests{0};
+  std::atomic<std::uint64_t> references{0};
+};
+
+struct Case {
+  std::string_view name;
+  unsigned threads = 1;
+  std::function<void(benchmark::State&)> run;
+  std::shared_ptr<HitBooks> books;             // null: the subject has no IOTLB
+  std::shared_ptr<WalkBooks> walks = nullptr;  // null: not about walks
+};
+
+namespace names {
+inline constexpr std::string_view kArray = "array";
+inline constexpr std::string_view kArrayChain = "array, dependent";
+inline constexpr std::string_view kLookup = "IOTLB lookup";
+inline constexpr std::string_view kLookupChain = "IOTLB lookup, dependent";
+inline constexpr std::string_view kHit = "hit in a burst";
+inline constexpr std::string_view kHitChain = "hit in a burst, dependent";
+inline constexpr std::string_view kHitTwo = "hit in a burst, 2 threads";
+inline constexpr std::string_view kLockedMap = "mutex + unordered_map";
+inline constexpr std::string_view kConcurrentMap = "tbb::concurrent_hash_map";
+inline constexpr std::string_view kThreeProbes = "three-probe hash + mutex";
+inline constexpr std::string_view kThreeProbesTwo = "three-probe hash + mutex, 2 threads";
+inline constexpr std::string_view kOneProbe = "one-probe hash + mutex";
+inline constexpr std::string_view kBypass = "bypass in a burst";
+}  // namespace names
+
+struct CaseOptions {
+  std::size_t iotlb_entries = 0;
+  std::size_t requests = 0;
+};
+
+// Builds only what the cases of `wanted` need. Throws std::runtime_error where a subject answers
+// wrongly before anything is measured.
+[[nodiscard]] std::vector<Case> make_cases(const CaseOptions& options,
+                                           const std::function<bool(std::string_view)>& wanted);
+
+}  // namespace weir::bench
