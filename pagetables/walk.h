@@ -131,6 +131,7 @@ struct KnownTable {
 
 template <typename C, typename Space>
 concept WalkCache = requires(C& cache, std::uint64_t input, const KnownTable<Space>& known) {
+  { cache.off() } -> std::same_as<bool>;  // neither finds nor stores anything
   { cache.find(input) } -> std::same_as<std::optional<KnownTable<Space>>>;
   {cache.store(input, known)};
 };
@@ -138,6 +139,7 @@ concept WalkCache = requires(C& cache, std::uint64_t input, const KnownTable<Spa
 struct NoWalkCache {
   template <typename Space>
   struct For {
+    [[nodiscard]] static constexpr bool off() { return true; }
     [[nodiscard]] std::optional<KnownTable<Space>> find(std::uint64_t) { return std::nullopt; }
     void store(std::uint64_t, const KnownTable<Space>&) {}
   };
@@ -200,11 +202,12 @@ template <RadixFormat Format, TableReader Reader,
 
   std::uint32_t& references = failure.references;
   Space entry_at{};
+  const bool remembers = !cache.off();
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     KnownTable<Space> here{root, static_cast<std::uint8_t>(levels), Permissions::all()};
     // A known way that does not allow the access is walked again from the root: the stop must be
     // the entry that says so.
-    if (attempt == 0)
+    if (attempt == 0 && remembers)
       if (const auto known = cache.find(input); known && known->permissions.allows(ask.access) &&
                                                 !Format::refuse(known->permissions, ask))
         here = *known;
@@ -247,7 +250,7 @@ template <RadixFormat Format, TableReader Reader,
           return stop(FaultReason::kSkippedBits, level, entry_at);
         here.table = Space(step.address);
         here.level = step.next_level;
-        found[found_count++] = here;
+        if (remembers) found[found_count++] = here;
         continue;
       }
       if (const auto refused = Format::refuse(here.permissions, ask))
