@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "pagetables/readers.h"
 #include "pagetables/walk.h"
@@ -43,10 +44,11 @@ struct NestedLeaf {
 template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
           WalkCache<UpperSpace> Cache = NoWalkCache::For<UpperSpace>>
 [[nodiscard]] Result<NestedLeaf<UpperSpace, typename LowerReader::Space>, WalkFailure> nested_walk(
-    const typename UpperFormat::Rules& rules, UpperSpace root, unsigned levels, LowerWalk lower,
+    const typename UpperFormat::Rules& rules, UpperSpace root, unsigned levels, LowerWalk&& lower,
     LowerReader& memory, std::uint64_t input, const Ask& ask, Cache&& cache = {}) {
   using Nested = NestedLeaf<UpperSpace, typename LowerReader::Space>;
-  TranslatedReader<UpperSpace, LowerWalk, LowerReader> reader(lower, memory);
+  TranslatedReader<UpperSpace, std::remove_reference_t<LowerWalk>, LowerReader> reader(lower,
+                                                                                       memory);
   const auto upper = walk<UpperFormat>(rules, reader, root, levels, input, ask, cache);
   if (!upper) {
     WalkFailure failure = upper.error();

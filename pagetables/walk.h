@@ -121,6 +121,16 @@ concept TableReader = requires(R& reader, typename R::Space at, std::uint64_t wo
   { reader.take_references() } -> std::same_as<std::uint32_t>;
 };
 
+// A reader may also offer load_at_once(at, word) -> bool: the word where there is nothing to it but
+// a load, without references and without a Result on its way. False: ask load.
+template <TableReader Reader>
+[[nodiscard]] bool load_at_once(Reader& reader, typename Reader::Space at, std::uint64_t& word) {
+  if constexpr (requires { reader.load_at_once(at, word); })
+    return reader.load_at_once(at, word);
+  else
+    return false;
+}
+
 // A table that earlier walks found on the way to an input.
 template <typename Space>
 struct KnownTable {
@@ -154,6 +164,13 @@ struct OwedUpdate {
   std::uint64_t seen;
   std::uint64_t bits;
   std::uint8_t level;
+};
+
+// A table on the way, to be told to the cache. Without initial values, likewise.
+struct FoundTable {
+  std::uint64_t table;
+  std::uint8_t level;
+  std::uint8_t permissions;
 };
 
 // Makes the updates, from the root down. False: an entry was changed meanwhile, so that what was
@@ -213,33 +230,40 @@ template <RadixFormat Format, TableReader Reader,
         here = *known;
     std::array<detail::OwedUpdate, Format::kMaxLevels> owed;
     std::size_t owed_count = 0;
-    std::array<KnownTable<Space>, Format::kMaxLevels> found;
+    std::array<detail::FoundTable, Format::kMaxLevels> found;
     std::size_t found_count = 0;
     for (;;) {
       const unsigned level = here.level;
       const std::uint64_t index =
           input >> level_shift<Format>(level) & bit_mask(Format::kIndexBits - 1, 0);
       entry_at = here.table + index * sizeof(std::uint64_t);
-      const Result<std::uint64_t, WalkFailure> entry = reader.load(entry_at);
-      references += 1 + reader.take_references();
-      if (!entry) {
-        if (entry.error().stage == Stage::kNone)
-          return stop(
-              level == levels ? FaultReason::kRootTableUnreadable : FaultReason::kTableUnreadable,
-              level, entry_at);
-        const std::uint32_t counted = references;
-        failure = entry.error();
-        failure.references = counted - 1;  // the entry itself was not read
-        return Failure{failure};
+      std::uint64_t entry = 0;
+      if (load_at_once(reader, entry_at, entry)) [[likely]] {
+        ++references;
+      } else {
+        const Result<std::uint64_t, WalkFailure> loaded = reader.load(entry_at);
+        references += 1 + reader.take_references();
+        if (!loaded) [[unlikely]] {
+          if (loaded.error().stage == Stage::kNone)
+            return stop(
+                level == levels ? FaultReason::kRootTableUnreadable : FaultReason::kTableUnreadable,
+                level, entry_at);
+          const std::uint32_t counted = references;
+          failure = loaded.error();
+          failure.references = counted - 1;  // the entry itself was not read
+          return Failure{failure};
+        }
+        entry = *loaded;
       }
-      const Step step = Format::inspect(*entry, level, ask, rules);
-      if (step.kind == Step::Kind::kStop) return stop(step.reason, level, entry_at);
+      const Step step = Format::inspect(entry, level, ask, rules);
+      if (step.kind == Step::Kind::kStop) [[unlikely]]
+        return stop(step.reason, level, entry_at);
       here.permissions = here.permissions & step.permissions;
       const bool leaf = step.kind == Step::Kind::kLeaf;
       const std::uint64_t bits =
           step.set_on_use | (leaf && writes(ask.access) ? step.set_on_write : 0);
-      if ((*entry & bits) != bits)
-        owed[owed_count++] = {entry_at.value(), *entry, bits, static_cast<std::uint8_t>(level)};
+      if ((entry & bits) != bits) [[unlikely]]
+        owed[owed_count++] = {entry_at.value(), entry, bits, static_cast<std::uint8_t>(level)};
       if (!leaf) {
         // Only a level further down: whatever a format says, the walk ends.
         if (step.next_level == 0 || step.next_level >= level)
@@ -250,12 +274,13 @@ template <RadixFormat Format, TableReader Reader,
           return stop(FaultReason::kSkippedBits, level, entry_at);
         here.table = Space(step.address);
         here.level = step.next_level;
-        if (remembers) found[found_count++] = here;
+        if (remembers)
+          found[found_count++] = {here.table.value(), here.level, here.permissions.bits()};
         continue;
       }
       if (const auto refused = Format::refuse(here.permissions, ask))
         return stop(*refused, level, entry_at);
-      if (owed_count != 0) {
+      if (owed_count != 0) [[unlikely]] {
         const auto settled = detail::settle_updates(reader, owed, owed_count);
         references += reader.take_references();
         if (!settled) {
@@ -267,8 +292,10 @@ template <RadixFormat Format, TableReader Reader,
         if (!*settled) break;  // walk again
       }
       // Only now: who starts from a known table must owe nothing above it.
-      for (std::size_t i = 0; i < found_count; ++i) cache.store(input, found[i]);
-      const std::uint64_t now = *entry | bits;
+      for (std::size_t i = 0; i < found_count; ++i)
+        cache.store(input, {Space(found[i].table), found[i].level,
+                            Permissions::from_bits(found[i].permissions)});
+      const std::uint64_t now = entry | bits;
       return Leaf<Space>{.page = Space(step.address),
                          .page_lg2 = step.page_lg2,
                          .level = static_cast<std::uint8_t>(level),
