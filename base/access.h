@@ -15,6 +15,9 @@ enum class AddressType : std::uint8_t { kUntranslated, kTranslationRequest, kTra
 // A set of allowed accesses.
 class Permissions {
  public:
+  static constexpr std::uint8_t kReadBit = 1;
+  static constexpr std::uint8_t kWriteBit = 2;
+
   constexpr Permissions() = default;
   [[nodiscard]] static constexpr Permissions none() { return Permissions(0); }
   [[nodiscard]] static constexpr Permissions read_only() { return Permissions(kReadBit); }
@@ -26,15 +29,11 @@ class Permissions {
     return Permissions(static_cast<std::uint8_t>(bits & (kReadBit | kWriteBit)));
   }
   [[nodiscard]] static constexpr Permissions needed_by(Access access) {
-    switch (access) {
-      case Access::kRead:
-        return read_only();
-      case Access::kWrite:
-        return write_only();
-      case Access::kReadWrite:
-        return read_write();
-    }
-    return read_write();
+    // Arithmetic instead of a switch: every request asks this.
+    static_assert(static_cast<unsigned>(Access::kRead) + 1 == kReadBit);
+    static_assert(static_cast<unsigned>(Access::kWrite) + 1 == kWriteBit);
+    static_assert(static_cast<unsigned>(Access::kReadWrite) + 1 == (kReadBit | kWriteBit));
+    return Permissions(static_cast<std::uint8_t>(static_cast<unsigned>(access) + 1));
   }
 
   [[nodiscard]] constexpr bool can_read() const { return (bits_ & kReadBit) != 0; }
@@ -50,9 +49,6 @@ class Permissions {
     return Permissions(static_cast<std::uint8_t>(a.bits_ & b.bits_));
   }
   friend constexpr bool operator==(Permissions, Permissions) = default;
-
-  static constexpr std::uint8_t kReadBit = 1;
-  static constexpr std::uint8_t kWriteBit = 2;
 
  private:
   constexpr explicit Permissions(std::uint8_t bits) : bits_(bits) {}

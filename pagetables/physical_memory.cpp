@@ -38,14 +38,26 @@ void PhysicalMemory::join(const MemorySlots& slots) {
       const Hpa first = std::max(slot.to, region.first);
       const Hpa last = std::min(slot_last, region.first + (region.size - 1));
       if (first > last) continue;
-      joined_.push_back({.first = slot.first + (first - slot.to),
-                         .last = slot.first + (last - slot.to),
-                         .hpa = first,
-                         .region = &region,
-                         .offset = first - region.first,
-                         .permissions = slot.permissions & region.permissions});
+      pieces_.push_back(
+          {.first = slot.first + (first - slot.to),
+           .last = slot.first + (last - slot.to),
+           .hpa = first,
+           .region = &region,
+           .offset = first - region.first,
+           .host = region.host == nullptr ? nullptr : region.host + (first - region.first),
+           .permissions = slot.permissions & region.permissions});
     }
   }
+  few_ = !pieces_.empty() && pieces_.size() <= kFew;
+  lasts_before_.fill(~std::uint64_t{0});
+  for (std::size_t i = 1; few_ && i < pieces_.size(); ++i)
+    lasts_before_[i - 1] = pieces_[i].first.value() - 1;
+}
+
+std::size_t PhysicalMemory::search(Gpa at) const {
+  const auto after = std::upper_bound(pieces_.begin(), pieces_.end(), at,
+                                      [](Gpa a, const Piece& piece) { return a < piece.first; });
+  return after == pieces_.begin() ? 0 : static_cast<std::size_t>(after - pieces_.begin()) - 1;
 }
 
 Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at) const {
