@@ -25,18 +25,28 @@ std::string_view to_string(FaultReason reason) {
       return "request with PASID not supported";
     case FaultReason::kBeyondInputWidth:
       return "address beyond the input width";
+    case FaultReason::kNonCanonical:
+      return "address not canonical";
     case FaultReason::kNotPresent:
       return "page not present";
     case FaultReason::kNoReadPermission:
       return "no read permission";
     case FaultReason::kNoWritePermission:
       return "no write permission";
+    case FaultReason::kNoExecutePermission:
+      return "no execute permission";
+    case FaultReason::kNotUser:
+      return "page is not for requests without privilege";
     case FaultReason::kTableUnreadable:
       return "page-table entry unreadable";
     case FaultReason::kRootTableUnreadable:
       return "first page table unreadable";
     case FaultReason::kReservedBits:
       return "page-table entry has reserved bits set";
+    case FaultReason::kLevelEncoding:
+      return "page-table entry names an impossible level or size";
+    case FaultReason::kSkippedBits:
+      return "address bits of skipped levels are set";
     case FaultReason::kUpdateFailed:
       return "accessed or dirty bit could not be set";
     case FaultReason::kOutputInInterruptRange:

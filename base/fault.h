@@ -28,13 +28,18 @@ enum class FaultReason : std::uint8_t {
   kPasidUnsupported,
   // The guest's page tables.
   kBeyondInputWidth,
+  kNonCanonical,
   kNotPresent,
   kNoReadPermission,
   kNoWritePermission,
+  kNoExecutePermission,
+  kNotUser,  // a request without privilege, a page that needs it
   kTableUnreadable,
   kRootTableUnreadable,  // the first entry of the first table
   kReservedBits,
-  kUpdateFailed,  // accessed or dirty bit
+  kLevelEncoding,  // an entry names a level or page size that it cannot
+  kSkippedBits,    // address bits of levels that were skipped are not zero
+  kUpdateFailed,   // accessed or dirty bit
   // The answer.
   kOutputInInterruptRange,
   kInterruptMalformed,

@@ -4,6 +4,11 @@
 #include <spdlog/fmt/fmt.h>
 #include <tbb/concurrent_hash_map.h>
 
+#include <algorithm>
+#include <iterator>
+
+#include "iommu/cached_host_map.h"
+
 namespace weir::core {
 namespace {
 
@@ -36,10 +41,9 @@ IommuCore::IommuCore(IommuConfig config)
       pin_limit(config.pin_limit),
       log(config.sinks.log),
       ports_(std::make_unique<Ports>()) {
-  auto memory = std::make_unique<const pagetables::PhysicalMemory>(
-      std::move(config.memory), std::move(config.host_map), sinks.dirty);
   // Relaxed: nobody else is here yet.
-  memory_.store(memory.release(), std::memory_order_relaxed);
+  memory_.store(snapshot(std::move(config.memory), std::move(config.host_map)).release(),
+                std::memory_order_relaxed);
 }
 
 IommuCore::~IommuCore() {
@@ -47,7 +51,30 @@ IommuCore::~IommuCore() {
   delete memory_.load(std::memory_order_relaxed);
 }
 
-std::uint64_t IommuCore::change_memory(std::unique_ptr<const pagetables::PhysicalMemory> next) {
+std::unique_ptr<const pagetables::PhysicalMemory> IommuCore::snapshot(
+    std::shared_ptr<const GuestMemory> memory,
+    std::shared_ptr<const pagetables::HostMap> host_map) const {
+  const bool reads_tables = host_map != nullptr &&
+                            dynamic_cast<const pagetables::MemorySlots*>(host_map.get()) == nullptr;
+  if (reads_tables && caches.host_map_entries != 0)
+    host_map = std::make_shared<CachedHostMap>(std::move(host_map), caches.host_map_entries);
+  return std::make_unique<const pagetables::PhysicalMemory>(std::move(memory), std::move(host_map),
+                                                            sinks.dirty);
+}
+
+std::uint64_t IommuCore::host_map_changed(AddressRange<Gpa> range) {
+  const iotlb::Invalidation what{.scope = iotlb::Scope::kHostRange, .host_range = range};
+  auto& slot = bursts.slot();
+  bursts.enter(slot);
+  memory().host_map().forget(range);
+  leave(slot);
+  books.invalidation(what, {});
+  return tracker.issue(std::nullopt, what);
+}
+
+std::uint64_t IommuCore::change_memory(std::shared_ptr<const GuestMemory> memory,
+                                       std::shared_ptr<const pagetables::HostMap> host_map) {
+  auto next = snapshot(std::move(memory), std::move(host_map));
   // Acquire-release: pairs with memory(); what the new snapshot points to is complete.
   std::unique_ptr<const pagetables::PhysicalMemory> old(
       memory_.exchange(next.release(), std::memory_order_acq_rel));
@@ -63,31 +90,35 @@ std::uint64_t IommuCore::change_memory(std::unique_ptr<const pagetables::Physica
 }
 
 void IommuCore::free_retired() {
+  std::vector<Retired> gone;  // destroyed without the lock: host maps are the embedder's code
   const MutexLock lock(mutex_);
-  std::erase_if(retired_, [&](const Retired& r) { return tracker.settled(r.serial); });
+  const auto settled = std::partition(retired_.begin(), retired_.end(),
+                                      [&](const Retired& r) { return !tracker.settled(r.serial); });
+  gone.assign(std::make_move_iterator(settled), std::make_move_iterator(retired_.end()));
+  retired_.erase(settled, retired_.end());
 }
 
-void IommuCore::leave(iotlb::BurstRegistry::Slot& slot, const UnitCore* except) {
-  if (bursts.leave(slot) && tracker.waiting()) [[unlikely]]
-    poll(except);
+void IommuCore::leave(iotlb::BurstRegistry::Slot& slot) {
+  if (tracker.held_up_by(bursts.leave(slot))) [[unlikely]]
+    poll();
 }
 
 // One thread at a time does the work; another's request is noted and makes the first go round
 // again. Acquire-release: a request counted by the runner's subtraction happened before its next
 // round.
-void IommuCore::poll(const UnitCore* except) {
+void IommuCore::poll() {
   std::uint64_t seen = poll_requests_.fetch_add(1, std::memory_order_acq_rel) + 1;
   if (seen != 1) return;
   while (seen != 0) {
-    poll_once(except);
+    poll_once();
     seen = poll_requests_.fetch_sub(seen, std::memory_order_acq_rel) - seen;
-    except = nullptr;
   }
 }
 
-void IommuCore::poll_once(const UnitCore* except) {
+void IommuCore::poll_once() {
   for (const auto& unit : units)
-    if (unit.get() != except && unit->unit != nullptr) unit->unit->poll();
+    if (unit->unit != nullptr) unit->unit->poll();
+  tracker.collect();
   free_retired();
   const auto overdue = tracker.take_overdue(clock.now(), pin_limit);
   for (const iotlb::OverduePin& pin : overdue) {

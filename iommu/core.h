@@ -26,6 +26,7 @@
 #include "iotlb/flush_tracker.h"
 #include "iotlb/iotlb.h"
 #include "iotlb/published.h"
+#include "iotlb/walk_caches.h"
 #include "pagetables/physical_memory.h"
 
 namespace weir::core {
@@ -58,6 +59,7 @@ class UnitCore final : public UnitHost {
   void reset();
 
   iotlb::Iotlb iotlb;
+  iotlb::WalkCaches walk_caches;
   iotlb::ContextCache contexts;
   std::unique_ptr<Unit> unit;  // constant after install
 
@@ -103,12 +105,13 @@ class IommuCore {
     // Acquire: pairs with the exchange in change_memory.
     return *memory_.load(std::memory_order_acquire);
   }
-  [[nodiscard]] std::uint64_t change_memory(std::unique_ptr<const pagetables::PhysicalMemory> next);
+  [[nodiscard]] std::uint64_t change_memory(std::shared_ptr<const GuestMemory> memory,
+                                            std::shared_ptr<const pagetables::HostMap> host_map);
+  [[nodiscard]] std::uint64_t host_map_changed(AddressRange<Gpa> range);
 
-  // Ends the calling thread's burst, and polls if it was the last that somebody waited for.
-  // `except`: a unit that is running its own queue right now and will look by itself.
-  void leave(iotlb::BurstRegistry::Slot& slot, const UnitCore* except = nullptr);
-  void poll(const UnitCore* except = nullptr);
+  // Ends the calling thread's burst, and polls if somebody may have waited for it.
+  void leave(iotlb::BurstRegistry::Slot& slot);
+  void poll();
 
   // False: no such pin (any more). Polls if somebody waited for it.
   bool end_pin(std::uint64_t id);
@@ -127,7 +130,7 @@ class IommuCore {
   const Clock::Duration pin_limit;
 
   iotlb::BurstRegistry bursts;
-  iotlb::FlushTracker tracker{bursts};
+  iotlb::FlushTracker tracker{bursts, &clock};
   RareBooks books;
   Log log;
 
@@ -142,7 +145,10 @@ class IommuCore {
     std::unique_ptr<const pagetables::PhysicalMemory> memory;
   };
 
-  void poll_once(const UnitCore* except);
+  [[nodiscard]] std::unique_ptr<const pagetables::PhysicalMemory> snapshot(
+      std::shared_ptr<const GuestMemory> memory,
+      std::shared_ptr<const pagetables::HostMap> host_map) const;
+  void poll_once();
   void free_retired();
 
   std::atomic<const pagetables::PhysicalMemory*> memory_{nullptr};
@@ -177,8 +183,9 @@ class IommuCore {
 [[nodiscard]] Result<Done, Fault> deliver_interrupt(DmaPort::Burst::State& burst,
                                                     const Request& request,
                                                     std::span<const std::byte> data);
-// The target of a translated piece refused the access: told, but the piece has been booked.
-[[nodiscard]] Fault refuse(DmaPort::Burst::State& burst, const Request& request,
+// A piece that was translated, and booked as `booked`, did not come to an end after all: booked as
+// a fault instead (L9), and told.
+[[nodiscard]] Fault refuse(DmaPort::Burst::State& burst, const Request& request, Outcome booked,
                            FaultReason reason = FaultReason::kHostMapPermission);
 // A fault that the core itself found, booked and told.
 [[nodiscard]] Fault fail(DmaPort::Burst::State& burst, const Request& request, FaultReason reason,

@@ -74,8 +74,11 @@ Change Iommu::change_for(std::uint64_t serial) {
 
 Change Iommu::change_memory(std::shared_ptr<const GuestMemory> memory,
                             std::shared_ptr<const pagetables::HostMap> host_map) {
-  return change_for(core_->change_memory(std::make_unique<const pagetables::PhysicalMemory>(
-      std::move(memory), std::move(host_map), core_->sinks.dirty)));
+  return change_for(core_->change_memory(std::move(memory), std::move(host_map)));
+}
+
+Change Iommu::host_map_changed(AddressRange<Gpa> range) {
+  return change_for(core_->host_map_changed(range));
 }
 
 Change Iommu::set_bus_master(Requester function, bool on) {

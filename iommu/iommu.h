@@ -34,6 +34,7 @@
 #include "iommu/sinks.h"
 #include "iommu/stats.h"
 #include "iommu/unit.h"
+#include "iotlb/walk_caches.h"
 #include "pagetables/host_map.h"
 
 namespace weir {
@@ -47,8 +48,11 @@ class IommuCore;
 struct CacheOptions {
   enum class Organisation : std::uint8_t { kSetAssociative, kReference };
   Organisation organisation = Organisation::kSetAssociative;
-  std::size_t entries =
-      4096;  // rounded up to a power of two; 0: no IOTLB. kReference: 0 is no limit
+  // Rounded up to a power of two; 0: no IOTLB. kReference: 0 is no limit.
+  std::size_t entries = 4096;
+  iotlb::WalkCacheOptions walk{};
+  // For the answers of a host map that reads tables; memory slots need none.
+  std::size_t host_map_entries = 1024;
 };
 
 struct IommuConfig {
@@ -106,6 +110,9 @@ class Iommu {
   // The embedder's own changes. Each holds for requests that begin after the call.
   Change change_memory(std::shared_ptr<const GuestMemory> memory,
                        std::shared_ptr<const pagetables::HostMap> host_map = nullptr);
+  // The tables behind a flat or radix host map changed inside `range`. Complete once nothing rests
+  // on what they said before.
+  Change host_map_changed(AddressRange<Gpa> range);
   Change set_bus_master(Requester function, bool on);
   // Function-level reset: whatever the function has in flight ends; its routes and rights stay.
   Change reset_function(Requester function);

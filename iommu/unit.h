@@ -25,6 +25,7 @@
 #include "iommu/sinks.h"
 #include "iotlb/context.h"
 #include "iotlb/invalidation.h"
+#include "iotlb/walk_caches.h"
 #include "pagetables/physical_memory.h"
 #include "pagetables/walk.h"
 
@@ -69,12 +70,20 @@ class UnitHost {
   // Never blocks. The core calls Unit::poll() when a ticket may have settled.
   [[nodiscard]] virtual bool settled(Ticket ticket) = 0;
 
-  // For what a guest did wrong and its owner may want to read of; rate-limited, and silent unless the
-  // embedder listens.
+  // For what a guest did wrong and its owner may want to read of; rate-limited, and silent unless
+  // the embedder listens.
   virtual void log(LogLevel /*level*/, LogTopic /*topic*/, std::string_view /*line*/) {}
 
   // The unit's own interrupts (fault event, completion event).
   virtual void raise(Msi msi) = 0;
+};
+
+// What a walk may use: the memory snapshot of its burst, and the unit's walk caches with the
+// tickets that were taken before anything was read.
+struct WalkScope {
+  const pagetables::PhysicalMemory& memory;
+  iotlb::WalkCaches& caches;
+  iotlb::WalkCaches::Tickets tickets;
 };
 
 class Unit {
@@ -94,14 +103,16 @@ class Unit {
 
   // Translates the first byte of `piece`. Also called for pass-through contexts beyond
   // `context.input_bits`, where there is only a fault to give.
-  [[nodiscard]] virtual Result<pagetables::Leaf<Gpa>, Fault> walk(
-      const iotlb::Context& context, const Request& piece,
-      const pagetables::PhysicalMemory& memory) = 0;
+  [[nodiscard]] virtual Result<pagetables::Leaf<Gpa>, Fault> walk(const iotlb::Context& context,
+                                                                  const Request& piece,
+                                                                  const WalkScope& scope) = 0;
 
   // Puts a fault whose `recorded` is true where the guest's driver reads of it.
   virtual void record(const Fault& fault) = 0;
 
-  // Goes on with whatever was parked, as far as it can without waiting.
+  // Goes on with whatever was parked, as far as it can without waiting. Also called from inside the
+  // unit's own calls to UnitHost, on the same thread: a unit that is running its queue takes note
+  // and looks again afterwards.
   virtual void poll() = 0;
 
   // Power-on state. The core has dropped the caches; whatever was parked is forgotten.

@@ -7,6 +7,7 @@ UnitCore::UnitCore(IommuCore& core, UnitId id, std::uint64_t register_base,
                    const CacheOptions& caches)
     : iotlb({.entries = caches.entries,
              .reference = caches.organisation == CacheOptions::Organisation::kReference}),
+      walk_caches(caches.walk),
       core_(core),
       id_(id),
       register_base_(register_base) {}
@@ -26,7 +27,7 @@ Result<Done, FaultReason> UnitCore::read_memory(Gpa at, std::span<std::byte> to)
   auto& slot = core_.bursts.slot();
   core_.bursts.enter(slot);
   const auto result = core_.memory().read(at, to);
-  core_.leave(slot, this);
+  core_.leave(slot);
   return result;
 }
 
@@ -34,7 +35,7 @@ Result<Done, FaultReason> UnitCore::write_memory(Gpa at, std::span<const std::by
   auto& slot = core_.bursts.slot();
   core_.bursts.enter(slot);
   const auto result = core_.memory().write(at, from);
-  core_.leave(slot, this);
+  core_.leave(slot);
   return result;
 }
 
@@ -45,8 +46,17 @@ void UnitCore::set_mode(UnitMode mode) {
 }
 
 Ticket UnitCore::invalidate(const iotlb::Invalidation& what) {
-  const iotlb::Removed removed =
-      what.is_context_scope() ? contexts.invalidate(what) : iotlb.invalidate(what);
+  iotlb::Removed removed;
+  if (what.is_context_scope()) {
+    removed = contexts.invalidate(what);
+  } else {
+    // Tables before translations: a walk that still starts from a forgotten table is refused its
+    // fill.
+    removed.walk_entries = walk_caches.invalidate(what);
+    const iotlb::Removed translations = iotlb.invalidate(what);
+    removed.entries = translations.entries;
+    removed.widened = translations.widened;
+  }
   core_.books.invalidation(what, removed);
   return booked(core_.tracker.issue(id_, what));
 }
@@ -71,6 +81,7 @@ void UnitCore::raise(Msi msi) {
 void UnitCore::reset() {
   set_mode(UnitMode::kOff);
   (void)contexts.invalidate({.scope = iotlb::Scope::kContextAll});
+  (void)walk_caches.invalidate({.scope = iotlb::Scope::kAll});
   (void)iotlb.invalidate({.scope = iotlb::Scope::kAll});
   unit->reset();
 }

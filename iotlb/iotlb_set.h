@@ -36,8 +36,8 @@ static_assert(kPasidLimit <= kPasid.kMask);
 static_assert((Context::kNoPasid & kPasid.kMask) == kPasid.kMask);
 
 inline constexpr std::uint64_t kBaseMask = ~(kPageSize - 1);
-inline constexpr unsigned kWayBit = 2;  // of way 0
-static_assert((Permissions::kReadBit | Permissions::kWriteBit) < 1U << kWayBit);
+inline constexpr unsigned kWayBit = 4;  // of way 0
+static_assert(Permissions::kAllBits < 1U << kWayBit);
 
 inline constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15;
 

@@ -33,6 +33,10 @@ class HostMap {
   virtual ~HostMap() = default;
   // Fails with stage kHostMap where nothing is mapped.
   [[nodiscard]] virtual Result<HostMapping, WalkFailure> lookup(Gpa at) const = 0;
+  // What was cached of `range` is out of date. For maps that cache; any thread.
+  virtual void forget(AddressRange<Gpa> /*range*/) const {}
+  // True if the map is itself a radix table: then at most one guest stage may stand on it.
+  [[nodiscard]] virtual bool is_radix() const { return false; }
 };
 
 struct MemorySlot {

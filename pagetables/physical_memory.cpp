@@ -76,9 +76,10 @@ Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at) const 
                  .references = mapping->references};
 }
 
-Result<std::uint64_t, FaultReason> PhysicalMemory::load64(Gpa at) const {
+Result<std::uint64_t, FaultReason> PhysicalMemory::load64(Gpa at, std::uint32_t* references) const {
   const auto landing = resolve(at);
   if (!landing) return Failure{landing.error()};
+  if (references != nullptr) *references += landing->references;
   if (!landing->permissions.can_read()) return Failure{FaultReason::kHostMapPermission};
   if (landing->contiguous < sizeof(std::uint64_t)) return Failure{FaultReason::kHostMapAbsent};
   const auto word = load_region64(*landing->region, landing->offset);

@@ -85,8 +85,10 @@ class PhysicalMemory {
                    .references = 0};
   }
 
-  // Table entries; `at` must be a multiple of 8.
-  [[nodiscard]] Result<std::uint64_t, FaultReason> load64(Gpa at) const;
+  // Table entries; `at` must be a multiple of 8. `references`, if given, grows by the host-map
+  // entries that were read on the way.
+  [[nodiscard]] Result<std::uint64_t, FaultReason> load64(
+      Gpa at, std::uint32_t* references = nullptr) const;
   [[nodiscard]] Result<Done, FaultReason> store64(Gpa at, std::uint64_t value) const;
   [[nodiscard]] Result<bool, FaultReason> compare_exchange64(Gpa at, std::uint64_t& expected,
                                                              std::uint64_t desired) const;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two readers a walk can have: straight from guest-physical memory, and through another walk.
-// The second is the nested walk's seam: every table read of the upper stage is itself translated by
-// the lower one, with the lower stage's failure kept whole (stage, level, entry address, reason).
+// The readers a walk can have: guest-physical memory, the embedder's memory (for a radix host map),
+// and another walk. The last is the nested walk's seam: every table read of the upper stage is
+// itself translated by the lower one, and the lower stage's failure is kept whole (stage, level,
+// entry address, reason).
 //
 // A reader lives for one walk on one thread.
 #pragma once
@@ -14,6 +15,7 @@
 
 namespace weir::pagetables {
 
+// Guest-physical memory; counts what the host map reads below it.
 class DirectReader {
  public:
   using Space = Gpa;
@@ -21,19 +23,51 @@ class DirectReader {
   explicit DirectReader(const PhysicalMemory& memory) : memory_(memory) {}
 
   [[nodiscard]] Result<std::uint64_t, WalkFailure> load(Gpa at) {
+    const auto word = memory_.load64(at, &references_);
+    if (!word) return Failure{WalkFailure{.reason = FaultReason::kTableUnreadable}};
+    return *word;
+  }
+  [[nodiscard]] Result<bool, WalkFailure> update(Gpa at, std::uint64_t seen,
+                                                 std::uint64_t desired) {
+    const auto done = memory_.compare_exchange64(at, seen, desired);
+    if (!done) return Failure{WalkFailure{.reason = FaultReason::kUpdateFailed}};
+    return *done;
+  }
+  [[nodiscard]] std::uint32_t take_references() { return std::exchange(references_, 0); }
+
+ private:
+  const PhysicalMemory& memory_;
+  std::uint32_t references_ = 0;
+};
+static_assert(TableReader<DirectReader>);
+
+// The embedder's memory, without a map in between.
+class HostReader {
+ public:
+  using Space = Hpa;
+
+  explicit HostReader(const GuestMemory& memory) : memory_(memory) {}
+
+  [[nodiscard]] Result<std::uint64_t, WalkFailure> load(Hpa at) {
     const auto word = memory_.load64(at);
     if (!word) return Failure{WalkFailure{.reason = FaultReason::kTableUnreadable}};
     return *word;
   }
+  [[nodiscard]] Result<bool, WalkFailure> update(Hpa at, std::uint64_t seen,
+                                                 std::uint64_t desired) {
+    const auto done = memory_.compare_exchange64(at, seen, desired);
+    if (!done) return Failure{WalkFailure{.reason = FaultReason::kUpdateFailed}};
+    return *done;
+  }
   [[nodiscard]] std::uint32_t take_references() { return 0; }
 
  private:
-  const PhysicalMemory& memory_;
+  const GuestMemory& memory_;
 };
-static_assert(TableReader<DirectReader>);
+static_assert(TableReader<HostReader>);
 
-// Reads entries at addresses of `Upper`, each translated by `lower`: a callable
-// (std::uint64_t address) -> WalkResult<LowerReader::Space> for a read, with `stage` set in
+// Entries at addresses of `Upper`, each translated by `lower`: a callable
+// (std::uint64_t address, const Ask&) -> WalkResult<LowerReader::Space>, with `stage` set in
 // failures.
 template <typename Upper, typename LowerWalk, TableReader LowerReader>
 class TranslatedReader {
@@ -44,14 +78,28 @@ class TranslatedReader {
       : lower_(std::move(lower)), memory_(memory) {}
 
   [[nodiscard]] Result<std::uint64_t, WalkFailure> load(Upper at) {
-    const auto leaf = lower_(at.value());
-    references_ += leaf ? leaf->references : leaf.error().references;
+    const auto leaf = translate(at, {.access = Access::kRead});
     if (!leaf) return Failure{leaf.error()};
     return memory_.load(leaf->translate(at.value()));
   }
-  [[nodiscard]] std::uint32_t take_references() { return std::exchange(references_, 0); }
+  // An update is a read and a write of the table's page.
+  [[nodiscard]] Result<bool, WalkFailure> update(Upper at, std::uint64_t seen,
+                                                 std::uint64_t desired) {
+    const auto leaf = translate(at, {.access = Access::kReadWrite});
+    if (!leaf) return Failure{leaf.error()};
+    return memory_.update(leaf->translate(at.value()), seen, desired);
+  }
+  [[nodiscard]] std::uint32_t take_references() {
+    return std::exchange(references_, 0) + memory_.take_references();
+  }
 
  private:
+  [[nodiscard]] auto translate(Upper at, const Ask& ask) {
+    auto leaf = lower_(at.value(), ask);
+    references_ += leaf ? leaf->references : leaf.error().references;
+    return leaf;
+  }
+
   LowerWalk lower_;
   LowerReader& memory_;
   std::uint32_t references_ = 0;

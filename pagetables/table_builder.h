@@ -52,12 +52,15 @@ class TableBuilder {
       return Failure{BuildFailure::kMisaligned};
     if (!within_reach(input, size)) return Failure{BuildFailure::kBeyondReach};
     while (size > 0) {
-      const unsigned level = leaf_level(input, size, output, max_page_lg2);
-      auto slot = entry_for(input, level);
+      const unsigned page_lg2 = largest_page(input, size, output, max_page_lg2);
+      const LeafPlace place = *Format::leaf_place(page_lg2, rules_);
+      auto slot = entry_for(input, place.level);
       if (!slot) return Failure{slot.error()};
-      if (!memory_.store64(*slot, Format::make_leaf(output.value(), level, permissions)))
-        return Failure{BuildFailure::kNoMemory};
-      const std::uint64_t page = std::uint64_t{1} << level_shift<Format>(level);
+      const std::uint64_t leaf = Format::make_leaf(output.value(), page_lg2, permissions);
+      for (std::uint64_t copy = 0; copy < std::uint64_t{1} << place.copies_lg2; ++copy)
+        if (!memory_.store64(*slot + copy * sizeof leaf, leaf))
+          return Failure{BuildFailure::kNoMemory};
+      const std::uint64_t page = std::uint64_t{1} << page_lg2;
       input += page;
       output = output + page;
       size -= page;
@@ -73,12 +76,13 @@ class TableBuilder {
     const std::uint64_t end = input + size;
     while (input != end) {
       const Found found = find(input);
-      if (found.leaf && !memory_.store64(found.entry_at, 0))
-        return Failure{BuildFailure::kNoMemory};
-      const std::uint64_t span = std::uint64_t{1} << level_shift<Format>(found.level);
-      const std::uint64_t next = (input & ~(span - 1)) + span;
-      if (next - input >= end - input) break;
-      input = next;
+      for (std::uint64_t copy = 0; copy < found.leaf_entries; ++copy)
+        if (!memory_.store64(found.entry_at + copy * sizeof(std::uint64_t), 0))
+          return Failure{BuildFailure::kNoMemory};
+      const std::uint64_t inside = bit_mask(found.span_lg2 - 1, 0);
+      const std::uint64_t left = inside - (input & inside);  // bytes of the span after this one
+      if (left >= end - input - 1) break;
+      input += left + 1;
     }
     return Done{};
   }
@@ -90,27 +94,27 @@ class TableBuilder {
 
  private:
   struct Found {
-    Gpa entry_at;
-    unsigned level;
-    bool leaf;
+    Gpa entry_at;                    // the first one, where a leaf has several
+    unsigned span_lg2 = 0;           // what the entry, or the leaf, covers
+    std::uint64_t leaf_entries = 0;  // 0: nothing is mapped here
   };
 
   [[nodiscard]] bool within_reach(std::uint64_t input, std::uint64_t size) const {
-    const unsigned bits = input_bits<Format>(levels_);
     if (size == 0) return true;
     const std::uint64_t last = input + (size - 1);
-    return last >= input && (bits >= 64 || last >> bits == 0);
+    return last >= input && !Format::refuse_input(input, levels_) &&
+           !Format::refuse_input(last, levels_);
   }
 
-  [[nodiscard]] unsigned leaf_level(std::uint64_t input, std::uint64_t size, Gpa output,
-                                    unsigned max_page_lg2) const {
-    for (unsigned level = levels_; level > 1; --level) {
-      const unsigned shift = level_shift<Format>(level);
-      if (shift <= max_page_lg2 && shift < 64 && size >> shift != 0 &&
-          is_aligned(input | output.value(), shift) && Format::leaf_allowed(level, rules_))
-        return level;
+  // The largest page, up to the limit, that fits at both ends and that the format has.
+  [[nodiscard]] unsigned largest_page(std::uint64_t input, std::uint64_t size, Gpa output,
+                                      unsigned max_page_lg2) const {
+    for (unsigned lg2 = std::min(max_page_lg2, 63U); lg2 > kPageLg2; --lg2) {
+      if (size >> lg2 == 0 || !is_aligned(input | output.value(), lg2)) continue;
+      const auto place = Format::leaf_place(lg2, rules_);
+      if (place && place->level <= levels_) return lg2;
     }
-    return 1;
+    return kPageLg2;
   }
 
   [[nodiscard]] static Gpa entry_in(Gpa table, std::uint64_t input, unsigned level) {
@@ -121,41 +125,54 @@ class TableBuilder {
 
   // A format may call an entry invalid for a read and valid for a write, so both are asked.
   [[nodiscard]] Step inspect(std::uint64_t word, unsigned level) const {
-    const Step read = Format::inspect(word, level, Access::kRead, rules_);
-    return read.kind != Step::Kind::kStop ? read
-                                          : Format::inspect(word, level, Access::kWrite, rules_);
+    const Step read = Format::inspect(word, level, {.access = Access::kRead}, rules_);
+    return read.kind != Step::Kind::kStop
+               ? read
+               : Format::inspect(word, level, {.access = Access::kWrite}, rules_);
   }
 
   [[nodiscard]] Result<Gpa, BuildFailure> entry_for(std::uint64_t input, unsigned level) {
     Gpa table = root_;
-    for (unsigned at_level = levels_; at_level > level; --at_level) {
+    for (unsigned at_level = levels_; at_level > level;) {
       const Gpa at = entry_in(table, input, at_level);
       const auto word = memory_.load64(at);
       if (!word) return Failure{BuildFailure::kNoMemory};
       const Step step = inspect(*word, at_level);
       if (step.kind == Step::Kind::kTable) {
         table = Gpa(step.address);
+        at_level = step.next_level;
         continue;
       }
       if (step.kind == Step::Kind::kLeaf) return Failure{BuildFailure::kCollision};
       const std::optional<Gpa> page = allocate_();
       if (!page) return Failure{BuildFailure::kNoPage};
-      if (!memory_.store64(at, Format::make_table(page->value())))
+      if (!memory_.store64(at, Format::make_table(page->value(), at_level)))
         return Failure{BuildFailure::kNoMemory};
       table = *page;
+      --at_level;
     }
     return entry_in(table, input, level);
   }
 
   [[nodiscard]] Found find(std::uint64_t input) const {
     Gpa table = root_;
-    for (unsigned level = levels_;; --level) {
+    for (unsigned level = levels_;;) {
       const Gpa at = entry_in(table, input, level);
+      const unsigned shift = level_shift<Format>(level);
       const auto word = memory_.load64(at);
       const Step step = word ? inspect(*word, level) : Step{};
-      if (step.kind != Step::Kind::kTable || level == 1)
-        return {at, level, step.kind == Step::Kind::kLeaf};
-      table = Gpa(step.address);
+      switch (step.kind) {
+        case Step::Kind::kStop:
+          return {at, shift, 0};
+        case Step::Kind::kLeaf:
+          return {entry_in(table, input & ~bit_mask(step.page_lg2 - 1U, 0), level), step.page_lg2,
+                  std::uint64_t{1} << (step.page_lg2 - shift)};
+        case Step::Kind::kTable:
+          if (step.next_level >= level) return {at, shift, 0};
+          table = Gpa(step.address);
+          level = step.next_level;
+          break;
+      }
     }
   }
 

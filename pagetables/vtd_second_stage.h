@@ -41,24 +41,26 @@ struct VtdSecondStage {
   static constexpr unsigned kMaxLevels = 5;
   static constexpr unsigned kLargestLeafLevel = 3;  // 1 GiB
 
-  // What the unit's capabilities make reserved, computed once.
+  // What the unit's capabilities and the PASID entry make of an entry, computed once.
   struct Rules {
     std::array<std::uint64_t, kMaxLevels + 1> table_reserved{};  // by level; 1 is unused
     std::array<std::uint64_t, kMaxLevels + 1> leaf_reserved{};   // by level; 1…3
     std::array<bool, kMaxLevels + 1> leaf_size{};                // by level: may be a leaf
+    std::uint64_t accessed = 0;                                  // bits set on use
+    std::uint64_t dirty = 0;                                     // bits set in the leaf by a write
   };
   struct Capabilities {
     unsigned host_address_bits = 52;  // HAW: 12…52; higher address bits are reserved
     bool snoop_control = false;       // ECAP.SC: SNP is defined in leaves
     bool pages_2m = true;             // CAP.SSLPS
     bool pages_1g = true;             // CAP.SSLPS; implies pages_2m
+    bool accessed_dirty = false;      // PASID entry's SSADE
   };
 
   [[nodiscard]] static constexpr Rules rules(const Capabilities& capabilities) {
     Rules rules;
     std::uint64_t always = ss::kTransientMapping.kMask;
-    if (capabilities.host_address_bits < 52)
-      always |= ss::kAddress.kMask & (~std::uint64_t{0} << capabilities.host_address_bits);
+    if (capabilities.host_address_bits < 52) always |= bit_mask(51, capabilities.host_address_bits);
     const std::uint64_t leaf =
         always | (capabilities.snoop_control ? 0 : std::uint64_t{ss::kSnoop.kMask});
     rules.leaf_size = {
@@ -70,18 +72,22 @@ struct VtdSecondStage {
       if (!rules.leaf_size[level]) rules.table_reserved[level] |= ss::kPageSize.kMask;
       rules.leaf_reserved[level] = leaf;
       if (level > 1 && level <= kLargestLeafLevel)
-        rules.leaf_reserved[level] |= bit_mask(level_shift(level) - 1, kPageLg2);
+        rules.leaf_reserved[level] |= bit_mask(shift(level) - 1, kPageLg2);
+    }
+    if (capabilities.accessed_dirty) {
+      rules.accessed = ss::kAccessed.kMask;
+      rules.dirty = ss::kDirty.kMask;
     }
     return rules;
   }
 
   // 7.1.3: at each entry the permission is checked before the reserved bits.
-  [[nodiscard]] static constexpr Step inspect(std::uint64_t entry, unsigned level, Access access,
+  [[nodiscard]] static constexpr Step inspect(std::uint64_t entry, unsigned level, const Ask& ask,
                                               const Rules& rules) {
     Step step;
-    step.permissions = Permissions::from_bits(entry);
-    if (!step.permissions.allows(access)) {
-      step.reason = writes(access) && !step.permissions.can_write()
+    step.permissions = permissions_of(entry);
+    if (!step.permissions.allows(ask.access)) {
+      step.reason = writes(ask.access) && !step.permissions.can_write()
                         ? FaultReason::kNoWritePermission
                         : FaultReason::kNoReadPermission;
       return step;
@@ -92,30 +98,49 @@ struct VtdSecondStage {
       return step;
     }
     step.kind = leaf ? Step::Kind::kLeaf : Step::Kind::kTable;
-    step.page_lg2 = static_cast<std::uint8_t>(level_shift(level));
+    step.page_lg2 = static_cast<std::uint8_t>(shift(level));
+    step.next_level = static_cast<std::uint8_t>(level - 1);
     step.address = ss::kAddress.in_place(entry);
+    step.set_on_use = rules.accessed;
+    step.set_on_write = rules.dirty;
     return step;
   }
 
-  [[nodiscard]] static constexpr std::uint64_t make_table(std::uint64_t address) {
+  // Judged entry by entry, above.
+  [[nodiscard]] static constexpr std::optional<FaultReason> refuse(Permissions, const Ask&) {
+    return std::nullopt;
+  }
+  [[nodiscard]] static constexpr std::optional<FaultReason> refuse_input(std::uint64_t input,
+                                                                         unsigned levels) {
+    return refuse_beyond_reach<kIndexBits>(input, levels);
+  }
+
+  [[nodiscard]] static constexpr std::uint64_t make_table(std::uint64_t address, unsigned) {
     return ss::kAddress.in_place(address) | ss::kRead.kMask | ss::kWrite.kMask;
   }
-  [[nodiscard]] static constexpr std::uint64_t make_leaf(std::uint64_t page, unsigned level,
+  [[nodiscard]] static constexpr std::uint64_t make_leaf(std::uint64_t page, unsigned page_lg2,
                                                          Permissions permissions) {
-    const std::uint64_t size = level > 1 ? std::uint64_t{ss::kPageSize.kMask} : 0;
-    return ss::kAddress.in_place(page) | permissions.bits() | size;
+    return ss::kAddress.in_place(page) | ss::kRead.of(permissions.can_read()) |
+           ss::kWrite.of(permissions.can_write()) | ss::kPageSize.of(page_lg2 > kPageLg2);
   }
-  [[nodiscard]] static constexpr bool leaf_allowed(unsigned level, const Rules& rules) {
-    return level <= kMaxLevels && rules.leaf_size[level];
+  [[nodiscard]] static constexpr std::optional<LeafPlace> leaf_place(unsigned page_lg2,
+                                                                     const Rules& rules) {
+    for (unsigned level = 1; level <= kLargestLeafLevel; ++level)
+      if (shift(level) == page_lg2 && rules.leaf_size[level]) return LeafPlace{level, 0};
+    return std::nullopt;
   }
 
  private:
-  [[nodiscard]] static constexpr unsigned level_shift(unsigned level) {
+  [[nodiscard]] static constexpr unsigned shift(unsigned level) {
     return kPageLg2 + kIndexBits * (level - 1);
   }
+  // DMA takes no notice of X; every page is for every requester.
+  [[nodiscard]] static constexpr Permissions permissions_of(std::uint64_t entry) {
+    return Permissions::from_bits((ss::kRead.is_set(entry) ? Permissions::kReadBit : 0U) |
+                                  (ss::kWrite.is_set(entry) ? Permissions::kWriteBit : 0U) |
+                                  Permissions::kExecuteBit | Permissions::kUserBit);
+  }
 };
-static_assert(Permissions::kReadBit == ss::kRead.kMask &&
-              Permissions::kWriteBit == ss::kWrite.kMask);
 static_assert(RadixFormat<VtdSecondStage>);
 
 }  // namespace weir::pagetables

@@ -1,57 +1,83 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one radix walk. Memory in, leaf or exact stopping entry out; nothing is cached, counted
-// elsewhere, logged or written. A format (one header each, see vtd_second_stage.h) says how to read
-// an entry; a reader says how to fetch one, which is the seam for nesting: a reader that is itself
-// translated by a lower stage turns this walk into the upper stage of a nested one (readers.h).
+// The one radix walk. Memory in, leaf or exact stopping entry out. A format (one header each,
+// listed in docs/adding-a-format.md) says what an entry means; a reader says how to fetch one,
+// which is the seam for nesting: a reader that is itself translated by a lower stage turns this
+// walk into the upper stage of a nested one (nested.h); a walk cache may let it start below the
+// root.
 //
-// A stage's table pointers and its output lie in the same address space, the reader's. Any thread;
-// bounded by the number of levels whatever the tables hold.
+// A stage's table pointers and its output lie in the same address space, the reader's. The walk
+// writes only accessed and dirty bits, and those only where the format's rules ask for them. Any
+// thread; bounded work whatever the tables hold.
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstdint>
+#include <optional>
 
 #include "base/access.h"
 #include "base/address.h"
+#include "base/bits.h"
 #include "base/fault.h"
 #include "base/result.h"
 
 namespace weir::pagetables {
 
-// What a format makes of one entry at one level, for one access.
+// What a format makes of one entry at one level, for one ask.
 struct Step {
   enum class Kind : std::uint8_t { kTable, kLeaf, kStop };
   Kind kind = Kind::kStop;
   FaultReason reason = FaultReason::kNotPresent;  // kStop
   std::uint64_t address = 0;                      // kTable: next table; kLeaf: page base
-  std::uint8_t page_lg2 = 0;                      // kLeaf
-  Permissions permissions;                        // what this entry allows
+  std::uint8_t next_level = 0;     // kTable: below `level`; between are skipped levels
+  std::uint8_t page_lg2 = 0;       // kLeaf
+  Permissions permissions;         // what this entry allows
+  std::uint64_t set_on_use = 0;    // bits that using the entry sets (accessed)
+  std::uint64_t set_on_write = 0;  // kLeaf: bits that a write sets as well (dirty)
+};
+
+// Where a leaf of 2^page_lg2 bytes is written: in 2^copies_lg2 adjoining entries of that level.
+struct LeafPlace {
+  unsigned level = 0;
+  unsigned copies_lg2 = 0;
 };
 
 template <typename F>
-concept RadixFormat = requires(const typename F::Rules& rules, std::uint64_t word, unsigned level,
-                               Access access, Permissions permissions) {
+concept RadixFormat = requires(const typename F::Rules& rules, std::uint64_t word, unsigned number,
+                               const Ask& ask, Permissions permissions) {
   { F::kIndexBits } -> std::convertible_to<unsigned>;  // index bits per level
   { F::kMaxLevels } -> std::convertible_to<unsigned>;
-  // Reading.
-  { F::inspect(word, level, access, rules) } -> std::same_as<Step>;
-  // Building (table_builder.h).
-  { F::make_table(word) } -> std::same_as<std::uint64_t>;
-  { F::make_leaf(word, level, permissions) } -> std::same_as<std::uint64_t>;
-  { F::leaf_allowed(level, rules) } -> std::same_as<bool>;
+  // Reading: one entry at a level, what all levels together allow, and which inputs a table of
+  // that many levels takes at all.
+  { F::inspect(word, number, ask, rules) } -> std::same_as<Step>;
+  { F::refuse(permissions, ask) } -> std::same_as<std::optional<FaultReason>>;
+  { F::refuse_input(word, number) } -> std::same_as<std::optional<FaultReason>>;
+  // Building (table_builder.h): a table entry at a level, a leaf of 2^number bytes.
+  { F::make_table(word, number) } -> std::same_as<std::uint64_t>;
+  { F::make_leaf(word, number, permissions) } -> std::same_as<std::uint64_t>;
+  { F::leaf_place(number, rules) } -> std::same_as<std::optional<LeafPlace>>;
 };
 
-// The lowest `shift` input bits that an entry at `level` (1 is the last) leaves untranslated.
+// The lowest input bits that an entry at `level` (1 is the last) leaves untranslated.
 template <RadixFormat Format>
 [[nodiscard]] constexpr unsigned level_shift(unsigned level) {
   return kPageLg2 + Format::kIndexBits * (level - 1);
 }
 
-// Input bits that a table of `levels` levels translates.
+// Input bits that a table of `levels` levels translates; may exceed 64.
 template <RadixFormat Format>
 [[nodiscard]] constexpr unsigned input_bits(unsigned levels) {
   return level_shift<Format>(levels + 1);
+}
+
+// For formats that translate from 0 up to their reach.
+template <unsigned IndexBits>
+[[nodiscard]] constexpr std::optional<FaultReason> refuse_beyond_reach(std::uint64_t input,
+                                                                       unsigned levels) {
+  const unsigned bits = kPageLg2 + IndexBits * levels;
+  if (bits < 64 && input >> bits != 0) return FaultReason::kBeyondInputWidth;
+  return std::nullopt;
 }
 
 template <typename Space>
@@ -60,95 +86,196 @@ struct Leaf {
   std::uint8_t page_lg2 = 0;
   std::uint8_t level = 0;
   Permissions permissions;  // allowed by every level
-  std::uint64_t entry = 0;  // the leaf entry as read
+  bool dirty_owed = false;  // a later write has a dirty bit to set: do not cache write permission
+  std::uint64_t entry = 0;  // the leaf entry as it is now
   std::uint32_t references =
       0;  // table entries read, by this walk and whatever translated its reads
 
   [[nodiscard]] constexpr Space translate(std::uint64_t input) const {
     return page + (input & ((std::uint64_t{1} << page_lg2) - 1));
   }
+  [[nodiscard]] constexpr Permissions cacheable() const {
+    return dirty_owed ? permissions.without_write() : permissions;
+  }
 };
 
 struct WalkFailure {
   FaultReason reason = FaultReason::kNotPresent;
-  Stage stage = Stage::kNone;  // set where a lower stage failed; else the caller knows
+  Stage stage = Stage::kNone;  // set where a lower stage failed; else the caller knows which it is
   std::uint8_t level = 0;      // 1 is the last level; 0: before any entry
-  std::uint64_t entry_at = 0;  // where the entry lies, in the reader's space
+  std::uint64_t entry_at = 0;  // where the entry lies, in the space of the stage that failed
   std::uint32_t references = 0;
 };
 
 template <typename Space>
 using WalkResult = Result<Leaf<Space>, WalkFailure>;
 
-// Fetches table entries from an address space. `load` may fail with the reason it has; `references`
-// counts the entries that it read itself to find this one (a direct reader: none).
+// Fetches table entries from an address space. What it cannot fetch fails with stage kNone; what a
+// lower stage refused, with that stage's own failure.
 template <typename R>
-concept TableReader = requires(R& reader, typename R::Space at) {
+concept TableReader = requires(R& reader, typename R::Space at, std::uint64_t word) {
   { reader.load(at) } -> std::same_as<Result<std::uint64_t, WalkFailure>>;
+  // Replaces `word` by another, if it still stands there; false if not.
+  { reader.update(at, word, word) } -> std::same_as<Result<bool, WalkFailure>>;
+  // Entries that it read itself, since last asked, to find those (a direct reader: the host map's).
   { reader.take_references() } -> std::same_as<std::uint32_t>;
 };
 
+// A table that earlier walks found on the way to an input.
+template <typename Space>
+struct KnownTable {
+  Space table;
+  std::uint8_t level = 0;   // of the entries in it
+  Permissions permissions;  // allowed by the levels above
+};
+
+template <typename C, typename Space>
+concept WalkCache = requires(C& cache, std::uint64_t input, const KnownTable<Space>& known) {
+  { cache.find(input) } -> std::same_as<std::optional<KnownTable<Space>>>;
+  {cache.store(input, known)};
+};
+
+struct NoWalkCache {
+  template <typename Space>
+  struct For {
+    [[nodiscard]] std::optional<KnownTable<Space>> find(std::uint64_t) { return std::nullopt; }
+    void store(std::uint64_t, const KnownTable<Space>&) {}
+  };
+};
+
+namespace detail {
+
+// An entry on the way whose accessed or dirty bits are to be set. Without initial values: a walk
+// makes room for one per level and mostly needs none.
+struct OwedUpdate {
+  std::uint64_t at;
+  std::uint64_t seen;
+  std::uint64_t bits;
+  std::uint8_t level;
+};
+
+// Makes the updates, from the root down. False: an entry was changed meanwhile, so that what was
+// read is no longer what the tables say.
+template <TableReader Reader, std::size_t N>
+[[nodiscard]] Result<bool, WalkFailure> settle_updates(Reader& reader,
+                                                       const std::array<OwedUpdate, N>& owed,
+                                                       std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const OwedUpdate& update = owed[i];
+    const auto done =
+        reader.update(typename Reader::Space(update.at), update.seen, update.seen | update.bits);
+    if (!done) {
+      WalkFailure failure = done.error();
+      if (failure.stage == Stage::kNone)
+        failure = {
+            .reason = FaultReason::kUpdateFailed, .level = update.level, .entry_at = update.at};
+      return Failure{failure};
+    }
+    if (!*done) return false;
+  }
+  return true;
+}
+
+}  // namespace detail
+
 // Walks from `root`, a table of `levels` levels (1…Format::kMaxLevels), for `input`.
-template <RadixFormat Format, TableReader Reader>
+template <RadixFormat Format, TableReader Reader,
+          WalkCache<typename Reader::Space> Cache = NoWalkCache::For<typename Reader::Space>>
 [[nodiscard]] WalkResult<typename Reader::Space> walk(const typename Format::Rules& rules,
                                                       Reader& reader, typename Reader::Space root,
                                                       unsigned levels, std::uint64_t input,
-                                                      Access access) {
+                                                      const Ask& ask, Cache&& cache = {}) {
   using Space = typename Reader::Space;
+  // An entry that the guest keeps changing under us is, in the end, an update that failed.
+  constexpr int kAttempts = 16;
+
   WalkFailure failure;
-  const unsigned reach = input_bits<Format>(levels);
-  if (reach < 64 && input >> reach != 0) {
-    failure.reason = FaultReason::kBeyondInputWidth;
+  const auto stop = [&failure](FaultReason reason, unsigned level, Space at) {
+    failure.reason = reason;
+    failure.level = static_cast<std::uint8_t>(level);
+    failure.entry_at = at.value();
     return Failure{failure};
-  }
-  Permissions permissions = Permissions::read_write();
-  Space table = root;
-  std::uint32_t references = 0;
-  for (unsigned level = levels; level > 0; --level) {
-    const std::uint64_t index =
-        input >> level_shift<Format>(level) & ((std::uint64_t{1} << Format::kIndexBits) - 1);
-    const Space entry_at = table + index * sizeof(std::uint64_t);
-    const Result<std::uint64_t, WalkFailure> entry = reader.load(entry_at);
-    // An entry whose address the lower stage did not give was never read.
-    const bool reached = entry || entry.error().stage == Stage::kNone;
-    references += reader.take_references() + (reached ? 1 : 0);
-    if (!entry) {
-      failure = entry.error();
-      if (failure.stage == Stage::kNone) {
-        failure.reason =
-            level == levels ? FaultReason::kRootTableUnreadable : FaultReason::kTableUnreadable;
-        failure.level = static_cast<std::uint8_t>(level);
-        failure.entry_at = entry_at.value();
-      }
-      failure.references = references;
-      return Failure{failure};
-    }
-    const Step step = Format::inspect(*entry, level, access, rules);
-    permissions = permissions & step.permissions;
-    switch (step.kind) {
-      case Step::Kind::kTable:
-        table = Space(step.address);
-        continue;
-      case Step::Kind::kLeaf:
-        return Leaf<Space>{.page = Space(step.address),
-                           .page_lg2 = step.page_lg2,
-                           .level = static_cast<std::uint8_t>(level),
-                           .permissions = permissions,
-                           .entry = *entry,
-                           .references = references};
-      case Step::Kind::kStop:
-        failure.reason = step.reason;
-        failure.level = static_cast<std::uint8_t>(level);
-        failure.entry_at = entry_at.value();
-        failure.references = references;
+  };
+  if (const auto refused = Format::refuse_input(input, levels)) return stop(*refused, 0, Space(0));
+
+  std::uint32_t& references = failure.references;
+  Space entry_at{};
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    KnownTable<Space> here{root, static_cast<std::uint8_t>(levels), Permissions::all()};
+    // A known way that does not allow the access is walked again from the root: the stop must be
+    // the entry that says so.
+    if (attempt == 0)
+      if (const auto known = cache.find(input); known && known->permissions.allows(ask.access) &&
+                                                !Format::refuse(known->permissions, ask))
+        here = *known;
+    std::array<detail::OwedUpdate, Format::kMaxLevels> owed;
+    std::size_t owed_count = 0;
+    std::array<KnownTable<Space>, Format::kMaxLevels> found;
+    std::size_t found_count = 0;
+    for (;;) {
+      const unsigned level = here.level;
+      const std::uint64_t index =
+          input >> level_shift<Format>(level) & bit_mask(Format::kIndexBits - 1, 0);
+      entry_at = here.table + index * sizeof(std::uint64_t);
+      const Result<std::uint64_t, WalkFailure> entry = reader.load(entry_at);
+      references += 1 + reader.take_references();
+      if (!entry) {
+        if (entry.error().stage == Stage::kNone)
+          return stop(
+              level == levels ? FaultReason::kRootTableUnreadable : FaultReason::kTableUnreadable,
+              level, entry_at);
+        const std::uint32_t counted = references;
+        failure = entry.error();
+        failure.references = counted - 1;  // the entry itself was not read
         return Failure{failure};
+      }
+      const Step step = Format::inspect(*entry, level, ask, rules);
+      if (step.kind == Step::Kind::kStop) return stop(step.reason, level, entry_at);
+      here.permissions = here.permissions & step.permissions;
+      const bool leaf = step.kind == Step::Kind::kLeaf;
+      const std::uint64_t bits =
+          step.set_on_use | (leaf && writes(ask.access) ? step.set_on_write : 0);
+      if ((*entry & bits) != bits)
+        owed[owed_count++] = {entry_at.value(), *entry, bits, static_cast<std::uint8_t>(level)};
+      if (!leaf) {
+        // Only a level further down: whatever a format says, the walk ends.
+        if (step.next_level == 0 || step.next_level >= level)
+          return stop(FaultReason::kLevelEncoding, level, entry_at);
+        const unsigned skipped_from = level_shift<Format>(step.next_level + 1U);
+        const unsigned skipped_to = level_shift<Format>(level);
+        if (skipped_to > skipped_from && (input & bit_mask(skipped_to - 1, skipped_from)) != 0)
+          return stop(FaultReason::kSkippedBits, level, entry_at);
+        here.table = Space(step.address);
+        here.level = step.next_level;
+        found[found_count++] = here;
+        continue;
+      }
+      if (const auto refused = Format::refuse(here.permissions, ask))
+        return stop(*refused, level, entry_at);
+      if (owed_count != 0) {
+        const auto settled = detail::settle_updates(reader, owed, owed_count);
+        references += reader.take_references();
+        if (!settled) {
+          const std::uint32_t counted = references;
+          failure = settled.error();
+          failure.references = counted;
+          return Failure{failure};
+        }
+        if (!*settled) break;  // walk again
+      }
+      // Only now: who starts from a known table must owe nothing above it.
+      for (std::size_t i = 0; i < found_count; ++i) cache.store(input, found[i]);
+      const std::uint64_t now = *entry | bits;
+      return Leaf<Space>{.page = Space(step.address),
+                         .page_lg2 = step.page_lg2,
+                         .level = static_cast<std::uint8_t>(level),
+                         .permissions = here.permissions,
+                         .dirty_owed = (now & step.set_on_write) != step.set_on_write,
+                         .entry = now,
+                         .references = references};
     }
   }
-  // Only a format that calls an entry of level 1 a table comes here.
-  failure.reason = FaultReason::kReservedBits;
-  failure.level = 1;
-  failure.references = references;
-  return Failure{failure};
+  return stop(FaultReason::kUpdateFailed, 1, entry_at);
 }
 
 }  // namespace weir::pagetables

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <lzma.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -156,6 +157,13 @@ Result<std::size_t, std::string> ByteSource::read(std::span<char> out) {
     return Failure{*s.failed};
   }
   return std::size_t{0};
+}
+
+double ByteSource::part_read() const {
+  struct stat status {};
+  const off_t at = ::lseek(state_->fd, 0, SEEK_CUR);
+  if (at < 0 || ::fstat(state_->fd, &status) != 0 || status.st_size <= 0) return 0;
+  return std::min(1.0, static_cast<double>(at) / static_cast<double>(status.st_size));
 }
 
 }  // namespace weir::replay

@@ -28,6 +28,9 @@ class ByteSource {
   // REQUIRES: `out` is not empty.
   [[nodiscard]] Result<std::size_t, std::string> read(std::span<char> out);
 
+  // How far into the file reading has come, 0…1; 0 where the file does not say how long it is.
+  [[nodiscard]] double part_read() const;
+
  private:
   struct State;
   explicit ByteSource(std::unique_ptr<State> state);

@@ -33,6 +33,8 @@ class FtraceReader {
 
   // lines == events + skipped + headers once the trace has ended.
   [[nodiscard]] const FtraceCounts& counts() const { return counts_; }
+  // How far into the file reading has come, 0…1.
+  [[nodiscard]] double part_read() const { return lines_.part_read(); }
 
  private:
   explicit FtraceReader(LineReader lines) : lines_(std::move(lines)) {}

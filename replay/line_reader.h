@@ -31,6 +31,8 @@ class LineReader {
   // Number of the line next() gave last, from 1; 0 before the first.
   [[nodiscard]] std::uint64_t line_number() const { return line_number_; }
   [[nodiscard]] const std::string& file() const { return file_; }
+  // How far into the file reading has come, 0…1.
+  [[nodiscard]] double part_read() const { return source_.part_read(); }
 
   // An error at the line next() gave last.
   [[nodiscard]] Failure<TraceError> failure_here(std::string cause) const {

@@ -39,6 +39,8 @@ class QemuLogReader {
 
   // lines == events + paired + skipped + messages once the log has ended.
   [[nodiscard]] const QemuLogCounts& counts() const { return counts_; }
+  // How far into the file reading has come, 0…1.
+  [[nodiscard]] double part_read() const { return lines_.part_read(); }
 
  private:
   using Next = Result<std::optional<QemuEvent>, TraceError>;

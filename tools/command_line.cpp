@@ -10,6 +10,7 @@
 
 #include "tools/bench_command.h"
 #include "tools/exit_status.h"
+#include "tools/replay_command.h"
 #include "tools/verify_command.h"
 
 namespace weir::tools {
@@ -46,6 +47,23 @@ void add_verify(CLI::App& app, Call& call) {
   });
 }
 
+void add_replay(CLI::App& app, Call& call) {
+  auto options = std::make_shared<ReplayCommandOptions>();
+  CLI::App* const command = app.add_subcommand(
+      "replay", "Replay a real guest's DMA trace through a unit and report on it");
+  command->add_option("TRACE", options->files, "QEMU trace logs (plain or xz)")->required();
+  command->add_flag("--json", options->json, "Print JSON (docs/report.md)");
+  command
+      ->add_option("--entries", options->entries, "Entries of the IOTLB; 0: none, see --reference")
+      ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 24))
+      ->capture_default_str();
+  command->add_flag("--reference", options->reference,
+                    "Exact LRU over all entries instead; --entries 0 is then no limit");
+  command->callback([options, &call] {
+    call.run = [=, &call] { return run_replay(*options, call.out, call.err); };
+  });
+}
+
 void add_bench(CLI::App& app, Call& call) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* const command =
@@ -62,6 +80,7 @@ void add_bench(CLI::App& app, Call& call) {
 // Every subcommand: its options, and in its callback the call to make. They are listed in this
 // order by --help.
 constexpr void (*kSubcommands[])(CLI::App& app, Call& call) = {
+    add_replay,
     add_verify,
     add_bench,
 };

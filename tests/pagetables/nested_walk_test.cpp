@@ -45,9 +45,9 @@ class Nested : public testing::Test {
     }
   }
 
-  WalkResult<Gpa> lower(std::uint64_t address, Access access = Access::kRead) {
+  WalkResult<Gpa> lower(std::uint64_t address, const Ask& ask = {}) {
     DirectReader reader(memory_.physical());
-    auto leaf = walk<VtdSecondStage>(kRules, reader, lower_root_, levels_, address, access);
+    auto leaf = walk<VtdSecondStage>(kRules, reader, lower_root_, levels_, address, ask);
     if (leaf) return leaf;
     WalkFailure failure = leaf.error();
     failure.stage = Stage::kStage2;
@@ -57,9 +57,9 @@ class Nested : public testing::Test {
   // The upper walk through the seam, without the translation of its output.
   auto upper() {
     DirectReader direct(memory_.physical());
-    auto translate = [this](std::uint64_t at) { return lower(at); };
+    auto translate = [this](std::uint64_t at, const Ask& ask) { return lower(at, ask); };
     TranslatedReader<Ipa, decltype(translate), DirectReader> reader(translate, direct);
-    return walk<VtdSecondStage>(kRules, reader, Ipa(kUpperRoot), levels_, kInput, Access::kRead);
+    return walk<VtdSecondStage>(kRules, reader, Ipa(kUpperRoot), levels_, kInput, Ask{});
   }
 
   TableMemory memory_{256};

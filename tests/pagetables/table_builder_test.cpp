@@ -24,8 +24,7 @@ class Builder : public testing::Test {
 
   [[nodiscard]] WalkResult<Gpa> look(std::uint64_t input) {
     DirectReader reader(memory_.physical());
-    return walk<VtdSecondStage>(rules_, reader, builder_.root(), builder_.levels(), input,
-                                Access::kRead);
+    return walk<VtdSecondStage>(rules_, reader, builder_.root(), builder_.levels(), input, Ask{});
   }
   // 0: not mapped.
   [[nodiscard]] unsigned size_at(std::uint64_t input) {

@@ -16,7 +16,7 @@ constexpr auto kDefault = VtdSecondStage::rules({});
 
 Step inspect(std::uint64_t entry, unsigned level, const VtdSecondStage::Rules& rules = kDefault,
              Access access = Access::kRead) {
-  return VtdSecondStage::inspect(entry, level, access, rules);
+  return VtdSecondStage::inspect(entry, level, {.access = access}, rules);
 }
 
 struct Example {
@@ -115,11 +115,11 @@ TEST(VtdSecondStage, PageSizesThatTheUnitDoesNotHave) {
   const auto small = VtdSecondStage::rules({.pages_1g = false});
   EXPECT_EQ(inspect(0x200083, 2, small).kind, Kind::kLeaf);
   EXPECT_EQ(inspect(0x40000083, 3, small).reason, FaultReason::kReservedBits);
-  EXPECT_TRUE(VtdSecondStage::leaf_allowed(2, small));
-  EXPECT_FALSE(VtdSecondStage::leaf_allowed(3, small));
-  EXPECT_FALSE(VtdSecondStage::leaf_allowed(4, kDefault));
-  EXPECT_FALSE(VtdSecondStage::leaf_allowed(5, kDefault));
-  EXPECT_FALSE(VtdSecondStage::leaf_allowed(6, kDefault));
+  EXPECT_TRUE(VtdSecondStage::leaf_place(21, small));
+  EXPECT_FALSE(VtdSecondStage::leaf_place(30, small));
+  EXPECT_FALSE(VtdSecondStage::leaf_place(39, kDefault));
+  EXPECT_FALSE(VtdSecondStage::leaf_place(48, kDefault));
+  EXPECT_FALSE(VtdSecondStage::leaf_place(13, kDefault));
 }
 
 // 7.1.3: at one entry, a missing permission is found before a reserved bit.
@@ -153,11 +153,11 @@ TEST(VtdSecondStage, AllOnesIsAReservedEntryAtEveryLevel) {
 }
 
 TEST(VtdSecondStage, MakesWhatADriverWrites) {
-  EXPECT_EQ(VtdSecondStage::make_leaf(0x147e3c000, 1, Permissions::read_write()), 0x147e3c003u);
-  EXPECT_EQ(VtdSecondStage::make_leaf(0x144200000, 2, Permissions::read_only()), 0x144200081u);
-  EXPECT_EQ(VtdSecondStage::make_leaf(0x100000000, 3, Permissions::read_write()), 0x100000083u);
-  EXPECT_EQ(VtdSecondStage::make_leaf(0x5000, 1, Permissions::write_only()), 0x5002u);
-  EXPECT_EQ(VtdSecondStage::make_table(0x146fd9000), 0x146fd9003u);
+  EXPECT_EQ(VtdSecondStage::make_leaf(0x147e3c000, 12, Permissions::read_write()), 0x147e3c003u);
+  EXPECT_EQ(VtdSecondStage::make_leaf(0x144200000, 21, Permissions::read_only()), 0x144200081u);
+  EXPECT_EQ(VtdSecondStage::make_leaf(0x100000000, 30, Permissions::read_write()), 0x100000083u);
+  EXPECT_EQ(VtdSecondStage::make_leaf(0x5000, 12, Permissions::write_only()), 0x5002u);
+  EXPECT_EQ(VtdSecondStage::make_table(0x146fd9000, 2), 0x146fd9003u);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ WalkResult<Gpa> walk_from(const TableMemory& memory, std::uint64_t root, unsigne
                           std::uint64_t input, Access access = Access::kRead,
                           const VtdSecondStage::Rules& rules = kRules) {
   DirectReader reader(memory.physical());
-  return walk<VtdSecondStage>(rules, reader, Gpa(root), levels, input, access);
+  return walk<VtdSecondStage>(rules, reader, Gpa(root), levels, input, Ask{.access = access});
 }
 
 // Table pages 1…5 are levels 5…1: 0x1000 is the root of five levels, 0x2000 of four, 0x3000 of
@@ -152,7 +152,7 @@ TEST(Walk, PermissionsAreThoseOfEveryLevel) {
       EXPECT_EQ(write.ok(), bits == 2);
       const auto& good = bits == 1 ? read : write;
       const auto& bad = bits == 1 ? write : read;
-      EXPECT_EQ(good->permissions.bits(), bits);
+      EXPECT_EQ(good->permissions.bits(), bits | 0xc);
       EXPECT_EQ(bad.error().level, weak);
       EXPECT_EQ(bad.error().reason,
                 bits == 1 ? FaultReason::kNoWritePermission : FaultReason::kNoReadPermission);

@@ -14,7 +14,8 @@ struct EntryWords {
 
 // Both words of a 16-byte entry as memory held them at one time: software may rewrite a live entry,
 // so the low word, which carries P, has to be the same before and after the high one was read (L3).
-// An entry that keeps changing counts as unreadable rather than hold up the request.
+// What that cannot see is a rewrite there and back between two loads. An entry that keeps changing
+// counts as unreadable rather than hold up the request.
 [[nodiscard]] std::optional<EntryWords> load_entry(const pagetables::PhysicalMemory& memory,
                                                    Gpa at) {
   constexpr unsigned kAttempts = 8;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vendors/vtd/translate.h"
 
+#include "iommu/cached_walk.h"
 #include "pagetables/readers.h"
 #include "pagetables/vtd_second_stage.h"
 #include "vendors/vtd/context.h"
@@ -42,16 +43,20 @@ inline constexpr AddressRange<Gpa> kInterruptRange{Gpa(0xfee00000), Gpa(0xfeefff
 }  // namespace
 
 Result<Leaf<Gpa>, Fault> walk_second_stage(const iotlb::Context& context, const Request& piece,
-                                           const pagetables::PhysicalMemory& memory,
+                                           const WalkScope& scope,
                                            const Capabilities& capabilities) {
   // LGN.1, before any entry is read. A pass-through context has no table behind it.
   if (beyond_reach(context, piece.iova) || context.stage2_levels == 0)
     return failed(context, piece, {.reason = FaultReason::kBeyondInputWidth}, Code::kBeyondWidth);
 
   const std::uint64_t input = piece.iova.value();
-  pagetables::DirectReader reader(memory);
+  pagetables::DirectReader reader(scope.memory);
+  const iotlb::Tag tag{.domain = context.domain, .pasid = context.pasid};
+  CachedTables<VtdSecondStage, Gpa> tables(scope.caches.stage2_tables, tag,
+                                           scope.tickets.stage2_tables);
   auto leaf = pagetables::walk<VtdSecondStage>(capabilities.rules, reader, Gpa(context.stage2_root),
-                                               context.stage2_levels, input, piece.access);
+                                               context.stage2_levels, input,
+                                               Ask{.access = piece.access}, tables);
   if (!leaf)
     return failed(context, piece, leaf.error(), code_of(leaf.error().reason, piece.access));
 

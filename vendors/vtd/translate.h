@@ -20,7 +20,7 @@ namespace weir::vtd {
 // with only the 4 KiB page asked for, so that whoever keeps it keeps nothing that would have to
 // fault.
 [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk_second_stage(
-    const iotlb::Context& context, const Request& piece, const pagetables::PhysicalMemory& memory,
+    const iotlb::Context& context, const Request& piece, const WalkScope& scope,
     const Capabilities& capabilities);
 
 }  // namespace weir::vtd

@@ -154,8 +154,8 @@ std::optional<Fault> Unit::check(const iotlb::Context& context, const Request& r
 }
 
 Result<pagetables::Leaf<Gpa>, Fault> Unit::walk(const iotlb::Context& context, const Request& piece,
-                                                const pagetables::PhysicalMemory& memory) {
-  return walk_second_stage(context, piece, memory, state_->shared.capabilities);
+                                                const WalkScope& scope) {
+  return walk_second_stage(context, piece, scope, state_->shared.capabilities);
 }
 
 void Unit::record(const Fault& fault) {

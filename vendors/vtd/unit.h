@@ -52,9 +52,9 @@ class Unit final : public weir::Unit {
       const Request& request, const pagetables::PhysicalMemory& memory) override;
   [[nodiscard]] std::optional<Fault> check(const iotlb::Context& context,
                                            const Request& request) override;
-  [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk(
-      const iotlb::Context& context, const Request& piece,
-      const pagetables::PhysicalMemory& memory) override;
+  [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk(const iotlb::Context& context,
+                                                          const Request& piece,
+                                                          const WalkScope& scope) override;
   void record(const Fault& fault) override;
   void poll() override;
   void reset() override;

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replay/replay_loop.h"
+
+#include <chrono>
+#include <optional>
+
+#include "replay/qemu_log.h"
+#include "replay/qemu_replay.h"
+#include "replay/sniff.h"
+
+namespace weir::replay {
+namespace {
+
+constexpr std::uint64_t kEventsBetweenProgress = 4096;
+
+[[nodiscard]] Result<Done, TraceError> replay_qemu_log(const std::string& path,
+                                                       const ReplayOptions& options,
+                                                       Report& report) {
+  auto reader = QemuLogReader::open(path);
+  if (!reader) return Failure{reader.error()};
+  auto machine = ModelMachine::create(options.caches);
+  if (!machine) return failure(path, 0, machine.error());
+  auto replay = QemuReplay::create(**machine, options, report);
+  if (!replay) return failure(path, 0, replay.error());
+  for (std::uint64_t events = 0;; ++events) {
+    const auto next = reader->next();
+    if (!next) return Failure{next.error()};
+    const std::optional<QemuEvent>& event = *next;
+    if (!event) break;
+    if (const auto done = (*replay)->take(*event); !done)
+      return failure(path, event->line, done.error());
+    if (options.progress && events % kEventsBetweenProgress == 0)
+      options.progress(reader->part_read());
+  }
+  (*replay)->finish();
+  report.lines = reader->counts().lines;
+  report.events = reader->counts().events;
+  return Done{};
+}
+
+}  // namespace
+
+Result<Report, TraceError> replay_trace(const std::string& path, const ReplayOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto kind = sniff(path);
+  if (!kind) return Failure{kind.error()};
+  Report report;
+  report.file = path;
+  report.front_end = "VT-d legacy mode, second stage";
+  report.caches = options.caches;
+  report.environment = run_environment();
+  switch (*kind) {
+    case TraceKind::kQemuLog:
+      if (const auto done = replay_qemu_log(path, options, report); !done)
+        return Failure{done.error()};
+      break;
+    case TraceKind::kFtrace:
+      return failure(path, 0, "a guest ftrace; replaying one is not built yet");
+  }
+  report.total_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+}  // namespace weir::replay

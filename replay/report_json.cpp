@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The keys are documented in docs/report.md; a change here is a change there.
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string>
+
+#include "replay/report.h"
+
+namespace weir::replay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// "context device" as a key: context_device.
+[[nodiscard]] std::string key_of(std::string_view words) {
+  std::string key(words);
+  for (char& c : key)
+    if (c == ' ') c = '_';
+  return key;
+}
+
+[[nodiscard]] Json ratio(std::uint64_t part, std::uint64_t whole) {
+  if (whole == 0) return nullptr;
+  return static_cast<double>(part) / static_cast<double>(whole);
+}
+
+[[nodiscard]] Json run_json(const Report& r) {
+  const bool reference = r.caches.organisation == CacheOptions::Organisation::kReference;
+  const RunEnvironment& e = r.environment;
+  return {{"file", r.file},
+          {"trace", "qemu_log"},
+          {"lines", r.lines},
+          {"events", r.events},
+          {"front_end", r.front_end},
+          {"iotlb_entries", r.caches.entries},
+          {"iotlb_organisation", reference ? "reference" : "set_associative"},
+          {"not_in_trace", {"direction", "length"}},
+          {"version", e.version},
+          {"compiler", e.compiler},
+          {"optimised", e.optimised},
+          {"sanitized", e.sanitized},
+          {"processor", e.processor},
+          {"processors", e.processors},
+          {"in_parallel", r.in_parallel}};
+}
+
+[[nodiscard]] Json outcomes_json(const Report& r) {
+  Json json = Json::object();
+  for (std::size_t i = 0; i < kOutcomeCount; ++i) {
+    const auto outcome = static_cast<Outcome>(i);
+    json[key_of(to_string(outcome))] = r.stats.of(outcome);
+  }
+  json["all"] = r.stats.pieces();
+  return json;
+}
+
+[[nodiscard]] Json faults_json(const Report& r) {
+  Json json = Json::array();
+  for (const auto& [key, count] : r.fault_reasons)
+    json.push_back(
+        {{"code", key.first}, {"reason", std::string(to_string(key.second))}, {"count", count}});
+  return json;
+}
+
+[[nodiscard]] Json cache_json(const Report& r) {
+  const std::uint64_t lookups = r.traced_hits + r.traced_fills;
+  return {{"hits", r.hits},
+          {"misses", r.misses()},
+          {"hit_rate", ratio(r.hits, lookups)},
+          {"evictions", r.stats.evictions},
+          {"fills", r.stats.fills},
+          {"refused_fills", r.stats.refused_fills},
+          {"qemu",
+           {{"hits", r.traced_hits},
+            {"misses", r.traced_fills},
+            {"hit_rate", ratio(r.traced_hits, lookups)},
+            {"capacity_resets", r.traced_capacity_resets}}}};
+}
+
+[[nodiscard]] Json invalidations_json(const Report& r) {
+  Json json = Json::object();
+  for (std::size_t i = 0; i < iotlb::kScopeCount; ++i) {
+    const InvalidationStats& s = r.stats.invalidations[i];
+    if (s.commands == 0) continue;
+    json[key_of(to_string(static_cast<iotlb::Scope>(i)))] = {
+        {"commands", s.commands},
+        {"leaf_only", s.leaf_only},
+        {"leaf_only_share", ratio(s.leaf_only, s.commands)},
+        {"removed", s.removed},
+        {"removed_nothing", s.useless},
+        {"widened", s.widened}};
+  }
+  return json;
+}
+
+[[nodiscard]] Json compared_json(const Report& r) {
+  const auto pair = [](const Report::Compared& c) {
+    return Json{{"count", c.count}, {"different", c.different}};
+  };
+  return {{"translations", pair(r.translations)},
+          {"faults", pair(r.faults)},
+          {"fault_records", pair(r.fault_records)},
+          {"waits", pair(r.waits)},
+          {"page_sizes_different", r.page_sizes_different},
+          {"descriptors_refused", r.descriptors_refused},
+          {"interrupt_faults", r.interrupt_faults},
+          {"differences", r.differences}};
+}
+
+[[nodiscard]] Json time_json(const Report& r) {
+  const auto accesses = static_cast<double>(r.timed_accesses);
+  return {{"translation_ns", r.timed_accesses == 0 ? Json() : Json(r.translate_ns / accesses)},
+          {"median_batch_ns", r.timed_accesses == 0 ? Json() : Json(r.median_ns)},
+          {"translations", r.timed_accesses},
+          {"batches", r.timed_batches},
+          {"clock_ns", r.environment.clock_ns},
+          {"total_seconds", r.total_seconds}};
+}
+
+[[nodiscard]] Json report_json(const Report& r) {
+  return {
+      {"good", r.good()},
+      {"run", run_json(r)},
+      {"requests", outcomes_json(r)},
+      {"faults", faults_json(r)},
+      {"iotlb", cache_json(r)},
+      {"walks",
+       {{"walks", r.stats.walks},
+        {"references", r.stats.references},
+        {"references_per_walk", ratio(r.stats.references, r.stats.walks)},
+        {"context_reads", r.stats.context_reads}}},
+      {"invalidations", invalidations_json(r)},
+      {"waits_parked", r.stats.waits_parked},
+      {"staleness", {{"stale", r.stale}, {"legal_stale", r.legal_stale}, {"current", r.current}}},
+      {"guest",
+       {{"leaves_written", r.leaves_written},
+        {"leaves_removed", r.leaves_removed},
+        {"contexts_written", r.contexts_written},
+        {"presumed_leaves", r.presumed_leaves},
+        {"presumed_contexts", r.presumed_contexts}}},
+      {"time", time_json(r)},
+      {"compared", compared_json(r)}};
+}
+
+}  // namespace
+
+void print_json(std::ostream& out, const std::vector<Report>& reports) {
+  Json all = Json::array();
+  for (const Report& report : reports) all.push_back(report_json(report));
+  // A file name may be any bytes; what is not UTF-8 is replaced.
+  out << Json{{"reports", all}}.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+}
+
+}  // namespace weir::replay
