@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "bench/walk_cases.h"
 #include "bench/workload.h"
 
 namespace weir::bench {
@@ -44,6 +45,10 @@ Report run(const Options& options, const OnProgress& on_progress) {
   const auto wanted_case = [&](std::string_view name) {
     for (const Goal& goal : all_goals())
       if (wanted_id(goal.id) && (goal.numerator == name || goal.denominator == name)) return true;
+    const auto walks = all_walk_cases();
+    if (options.only.empty() && std::any_of(walks.begin(), walks.end(),
+                                            [name](const WalkCase& w) { return w.name == name; }))
+      return true;
     return options.only.empty() &&
            std::find(std::begin(kAlsoShown), std::end(kAlsoShown), name) != std::end(kAlsoShown);
   };

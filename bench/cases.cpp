@@ -9,6 +9,7 @@
 #include "bench/loops.h"
 #include "bench/machine.h"
 #include "bench/vmm_cache.h"
+#include "bench/walk_cases.h"
 #include "iotlb/iotlb.h"
 
 namespace weir::bench {
@@ -147,7 +148,7 @@ std::vector<Case> make_cases(const CaseOptions& options,
     auto books = cached ? std::make_shared<HitBooks>() : nullptr;
     cases.push_back({name, threads,
                      [subjects, books, run = make(books.get())](State& state) { run(state); },
-                     books});
+                     books, nullptr});
   };
   const auto add_lookups = [&](std::string_view name, unsigned threads, auto depends,
                                auto get_lookup) {
@@ -200,6 +201,7 @@ std::vector<Case> make_cases(const CaseOptions& options,
               [&] { return probing(subjects->three_probes()); });
   add_lookups(names::kOneProbe, 1, std::false_type(),
               [&] { return probing(subjects->one_probe()); });
+  add_walk_cases(cases, wanted);
   return cases;
 }
 

@@ -27,11 +27,18 @@ struct HitBooks {
   std::atomic<std::uint64_t> hits{0};
 };
 
+// Table entries that walks read. Likewise.
+struct WalkBooks {
+  std::atomic<std::uint64_t> requests{0};
+  std::atomic<std::uint64_t> references{0};
+};
+
 struct Case {
   std::string_view name;
   unsigned threads = 1;
   std::function<void(benchmark::State&)> run;
-  std::shared_ptr<HitBooks> books;  // null: the subject has no IOTLB
+  std::shared_ptr<HitBooks> books;             // null: the subject has no IOTLB
+  std::shared_ptr<WalkBooks> walks = nullptr;  // null: not about walks
 };
 
 namespace names {

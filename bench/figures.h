@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The figures that weir is to reach, with their goals, and what a run made of them. A figure is the
-// ratio of two cases' medians from one run; the goals are ratios too, so that they mean the same on
-// every machine.
+// ratio of two cases' medians from one run, or a count; the goals are ratios too, so that they mean
+// the same on every machine.
 //
 // Constants and plain values; any thread.
 #pragma once
@@ -16,7 +16,9 @@
 
 namespace weir::bench {
 
-enum class Bound : std::uint8_t { kAtMost, kAtLeast };
+enum class Bound : std::uint8_t { kAtMost, kAtLeast, kExactly };
+// What of the numerator: its time, by that of the denominator; or the table entries it read.
+enum class Of : std::uint8_t { kTime, kReferences };
 
 struct Goal {
   std::string_view id;
@@ -29,6 +31,7 @@ struct Goal {
   std::string_view goal_in_words{};  // of figures that are not built yet
   // This row and the one before it are two ways to reach one goal.
   bool or_previous = false;
+  Of of = Of::kTime;
 
   [[nodiscard]] constexpr bool built() const { return !numerator.empty(); }
 };

@@ -25,6 +25,13 @@ namespace weir::bench {
 inline constexpr std::size_t kBurst = 32;
 static_assert(Workload::kBatch % kBurst == 0);
 
+// 0, but the compiler does not know. (DoNotOptimize may leave a variable with another value: g++ 12
+// is free to give its operand a register that nothing was loaded into.)
+[[nodiscard]] inline std::uint64_t unknown_zero() {
+  const volatile std::uint64_t zero = 0;
+  return zero;
+}
+
 // Makes the address of each request, in the way of the loop it belongs to.
 template <bool kDepends>
 class Chain {
@@ -55,8 +62,7 @@ class Chain {
 template <bool kDepends, typename Burst>
 void run_bursts(benchmark::State& state, const Workload& workload, const Workload::Stream& stream,
                 Burst burst) {
-  std::uint64_t zero = 0;
-  benchmark::DoNotOptimize(zero);
+  const std::uint64_t zero = unknown_zero();
   // Threads start at different places of the same requests.
   std::size_t at = workload.batches() * static_cast<std::size_t>(state.thread_index()) /
                    static_cast<std::size_t>(state.threads());

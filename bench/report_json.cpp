@@ -29,6 +29,7 @@ Json to_json(const Measured& one) {
   json["lowest_ns"] = one.lowest_ns;
   json["highest_ns"] = one.highest_ns;
   if (one.hit_rate) json["hit_rate"] = *one.hit_rate;
+  if (one.references) json["references"] = *one.references;
   return json;
 }
 
@@ -42,7 +43,9 @@ Json to_json(const Figure& figure) {
     json["goal"] = goal.goal_in_words;
     return json;
   }
-  json["bound"] = goal.bound == Bound::kAtMost ? "at most" : "at least";
+  json["bound"] = goal.bound == Bound::kAtMost    ? "at most"
+                  : goal.bound == Bound::kAtLeast ? "at least"
+                                                  : "exactly";
   json["goal"] = goal.goal;
   if (goal.stretch != 0) {
     json["stretch"] = goal.stretch;
@@ -50,11 +53,16 @@ Json to_json(const Figure& figure) {
   }
   if (goal.or_previous) json["or_previous"] = true;
   json["numerator"] = goal.numerator;
-  json["denominator"] = goal.denominator;
+  if (goal.of == Of::kReferences)
+    json["of"] = "references";
+  else
+    json["denominator"] = goal.denominator;
   if (figure.trouble.empty()) {
     json["ratio"] = figure.ratio;
-    json["numerator_ns"] = figure.numerator_ns;
-    json["denominator_ns"] = figure.denominator_ns;
+    if (goal.of == Of::kTime) {
+      json["numerator_ns"] = figure.numerator_ns;
+      json["denominator_ns"] = figure.denominator_ns;
+    }
   } else {
     json["trouble"] = figure.trouble;
   }

@@ -2,11 +2,13 @@
 //
 // The figures as a table: the ratio first, because it means the same on the next machine; then the
 // nanoseconds it was made of.
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <ostream>
 
 #include "bench/bench.h"
+#include "bench/walk_cases.h"
 
 namespace weir::bench {
 namespace {
@@ -22,7 +24,9 @@ __attribute__((format(printf, 1, 2))) std::string format(const char* how, ...) {
 
 std::string goal_of(const Goal& goal) {
   if (!goal.built()) return std::string(goal.goal_in_words);
-  std::string text = goal.bound == Bound::kAtMost ? "<= " : ">= ";
+  std::string text = goal.bound == Bound::kAtMost    ? "<= "
+                     : goal.bound == Bound::kAtLeast ? ">= "
+                                                     : "";
   text += format("%g", goal.goal);
   if (goal.stretch != 0) text += format(" (%g)", goal.stretch);
   return text;
@@ -36,8 +40,8 @@ void print_figures(const Report& report, std::ostream& out) {
     const Goal& goal = *figure.goal;
     std::string ratio = "-";
     std::string ns = "-";
-    if (figure.ratio != 0) {
-      ratio = format("%.2f", figure.ratio);
+    if (figure.ratio != 0) ratio = format("%.2f", figure.ratio);
+    if (figure.denominator_ns != 0) {
       ns = format("%.2f / %.2f", figure.numerator_ns, figure.denominator_ns);
     }
     std::string state(to_string(figure.state));
@@ -50,11 +54,43 @@ void print_figures(const Report& report, std::ostream& out) {
   }
 }
 
+[[nodiscard]] bool is_walk(std::string_view name) {
+  const auto walks = all_walk_cases();
+  return std::any_of(walks.begin(), walks.end(),
+                     [name](const WalkCase& walk) { return walk.name == name; });
+}
+
+// Nanoseconds and references of a walk, by what it remembers and in which order pages are asked
+// for.
+void print_walks(const Report& report, std::ostream& out) {
+  constexpr const char* kRow = "%-26s %16s %16s %16s\n";
+  std::string rows;
+  std::string cells[3];
+  const auto walks = all_walk_cases();
+  for (std::size_t i = 0; i < walks.size(); ++i) {
+    std::string& cell = cells[i % 3];
+    cell = format("-");
+    for (const Measured& one : report.cases) {
+      if (one.name != walks[i].name || !one.trouble.empty()) continue;
+      cell = format("%.1f", one.median_ns);
+      if (one.references) cell += format(" (%.2f)", *one.references);
+    }
+    if (i % 3 != 2 || (cells[0] == "-" && cells[1] == "-" && cells[2] == "-")) continue;
+    const std::string_view name = walks[i].name;
+    rows += format(kRow, std::string(name.substr(0, name.rfind(','))).c_str(), cells[0].c_str(),
+                   cells[1].c_str(), cells[2].c_str());
+  }
+  if (rows.empty()) return;
+  out << "\n"
+      << format(kRow, "walks, ns (references)", "sequential", "ring of 512", "random 4 GiB")
+      << rows;
+}
+
 void print_cases(const Report& report, std::ostream& out) {
   out << format("%-40s %8s %8s %8s %5s  %s\n", "case, ns per request", "median", "lowest",
                 "highest", "runs", "hits");
   for (const Measured& one : report.cases) {
-    if (!one.trouble.empty()) continue;
+    if (!one.trouble.empty() || is_walk(one.name)) continue;
     const std::string hits = one.hit_rate ? format("%.3f %%", *one.hit_rate * 100) : "";
     out << format("%-40s %8.2f %8.2f %8.2f %5zu  %s\n", one.name.c_str(), one.median_ns,
                   one.lowest_ns, one.highest_ns, one.repetitions, hits.c_str());
@@ -74,6 +110,7 @@ void print_table(const Report& report, std::ostream& out) {
   if (!report.cases.empty()) {
     out << "\n";
     print_cases(report, out);
+    print_walks(report, out);
   }
   for (const std::string& warning : report.warnings) out << "note: " << warning << "\n";
 }

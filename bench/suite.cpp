@@ -52,6 +52,13 @@ class Collector final : public benchmark::BenchmarkReporter {
       if (requests != 0)
         measured.hit_rate = static_cast<double>(hits) / static_cast<double>(requests);
     }
+    if (of.walks != nullptr) {
+      // Relaxed: as above.
+      const auto requests = of.walks->requests.load(std::memory_order_relaxed);
+      const auto references = of.walks->references.load(std::memory_order_relaxed);
+      if (requests != 0)
+        measured.references = static_cast<double>(references) / static_cast<double>(requests);
+    }
     return measured;
   }
 

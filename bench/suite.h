@@ -33,9 +33,10 @@ struct Measured {
   double median_ns = 0;
   double lowest_ns = 0;
   double highest_ns = 0;
-  std::optional<double> hit_rate{};  // 0…1, of the measured requests
-  bool wrong = false;                // it gave a wrong translation
-  std::string trouble{};             // not empty: why there are no figures
+  std::optional<double> hit_rate{};    // 0…1, of the measured requests
+  std::optional<double> references{};  // table entries read for a request
+  bool wrong = false;                  // it gave a wrong translation
+  std::string trouble{};               // not empty: why there are no figures
 };
 
 // Gives a value from 0 to 1 while it runs.

@@ -37,6 +37,8 @@ inline constexpr auto kEntry =
                kUntranslatedAts, kForceCoherent, kRead, kWrite, kIgnored63);
 static_assert(kEntry.reserved == 0);
 
+inline constexpr Field<58, 57> kMemoryClass{"PMC", "of a PTE: memory class", "2.2.3"};
+
 inline constexpr std::uint64_t kLeafOfDefaultSize = 0;  // NextLevel
 inline constexpr std::uint64_t kLeafOfEncodedSize = 7;  // NextLevel: the size is in the address
 inline constexpr unsigned kLargestPageLg2 = 51;
@@ -56,18 +58,21 @@ struct AmdV1 {
   struct Capabilities {
     unsigned host_address_bits = 52;  // PASize: 12…52; higher address bits are reserved
     bool accessed_dirty = false;      // DTE.HAD with EFR.HASup and HDSup
+    bool dirty = true;                // of accessed_dirty; false: HAD = 1, A alone
+    bool memory_class = false;        // later revisions: bits 58:57 of a PTE are PMC
   };
 
   [[nodiscard]] static constexpr Rules rules(const Capabilities& capabilities) {
     const std::uint64_t beyond =
         capabilities.host_address_bits < 52 ? bit_mask(51, capabilities.host_address_bits) : 0;
     Rules rules;
-    rules.leaf_reserved = beyond | v1::kReserved58.kMask;
+    rules.leaf_reserved = beyond | (v1::kReserved58.kMask &
+                                    ~(capabilities.memory_class ? v1::kMemoryClass.kMask : 0));
     rules.table_reserved =
-        rules.leaf_reserved | v1::kUntranslatedAts.kMask | v1::kForceCoherent.kMask;
+        beyond | v1::kReserved58.kMask | v1::kUntranslatedAts.kMask | v1::kForceCoherent.kMask;
     if (capabilities.accessed_dirty) {
       rules.accessed = v1::kAccessed.kMask;
-      rules.dirty = v1::kDirty.kMask;
+      if (capabilities.dirty) rules.dirty = v1::kDirty.kMask;
     }
     return rules;
   }

@@ -4,10 +4,15 @@
 // translated once more. Any format over any format; what the lower stage is (tables, with or
 // without caches, over a host map) is the caller's callable.
 //
+// Each translation of the lower stage is whole in itself and sets that stage's accessed and dirty
+// bits, as its caches take for granted; those of the upper stage are set when the lower one has let
+// its output through, so that no page of the guest looks written to because of a refused write.
+//
 // Any thread; bounded like the walks it is made of.
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "pagetables/readers.h"
 #include "pagetables/walk.h"
@@ -45,22 +50,31 @@ template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, Tabl
 [[nodiscard]] Result<NestedLeaf<UpperSpace, typename LowerReader::Space>, WalkFailure> nested_walk(
     const typename UpperFormat::Rules& rules, UpperSpace root, unsigned levels, LowerWalk lower,
     LowerReader& memory, std::uint64_t input, const Ask& ask, Cache&& cache = {}) {
-  using Nested = NestedLeaf<UpperSpace, typename LowerReader::Space>;
+  using LowerSpace = typename LowerReader::Space;
   TranslatedReader<UpperSpace, LowerWalk, LowerReader> reader(lower, memory);
-  const auto upper = walk<UpperFormat>(rules, reader, root, levels, input, ask, cache);
+  std::optional<Leaf<LowerSpace>> lowest;
+  std::uint32_t lowest_references = 0;
+  // The requester's privileges are stage 1's business; stage 2 judges the access alone.
+  const auto onward = [&](const Leaf<UpperSpace>& leaf) -> std::optional<WalkFailure> {
+    const auto landed = lower(leaf.translate(input).value(), Ask{.access = ask.access});
+    lowest_references += landed ? landed->references : landed.error().references;
+    if (!landed) {
+      WalkFailure failure = landed.error();
+      failure.references = 0;  // counted below
+      return failure;
+    }
+    lowest = *landed;
+    return std::nullopt;
+  };
+  const auto upper = walk<UpperFormat>(rules, reader, root, levels, input, ask, cache, onward);
   if (!upper) {
     WalkFailure failure = upper.error();
     if (failure.stage == Stage::kNone) failure.stage = Stage::kStage1;
+    failure.references += lowest_references;
     return Failure{failure};
   }
-  // The requester's privileges are stage 1's business; stage 2 judges the access alone.
-  const auto lowest = lower(upper->translate(input).value(), Ask{.access = ask.access});
-  if (!lowest) {
-    WalkFailure failure = lowest.error();
-    failure.references += upper->references;
-    return Failure{failure};
-  }
-  return Nested{*upper, *lowest};
+  lowest->references = lowest_references;
+  return NestedLeaf<UpperSpace, LowerSpace>{*upper, *lowest};
 }
 
 }  // namespace weir::pagetables

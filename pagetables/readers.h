@@ -23,6 +23,8 @@ class DirectReader {
   explicit DirectReader(const PhysicalMemory& memory) : memory_(memory) {}
 
   [[nodiscard]] Result<std::uint64_t, WalkFailure> load(Gpa at) {
+    if (std::uint64_t quick = 0; memory_.load64_from_slot(at, quick)) [[likely]]
+      return quick;
     const auto word = memory_.load64(at, &references_);
     if (!word) return Failure{WalkFailure{.reason = FaultReason::kTableUnreadable}};
     return *word;

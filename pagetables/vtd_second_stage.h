@@ -55,19 +55,21 @@ struct VtdSecondStage {
     bool pages_2m = true;             // CAP.SSLPS
     bool pages_1g = true;             // CAP.SSLPS; implies pages_2m
     bool accessed_dirty = false;      // PASID entry's SSADE
+    bool transient_mapping = false;   // TM is defined in leaves: revisions before 3.2
   };
 
   [[nodiscard]] static constexpr Rules rules(const Capabilities& capabilities) {
     Rules rules;
-    std::uint64_t always = ss::kTransientMapping.kMask;
-    if (capabilities.host_address_bits < 52) always |= bit_mask(51, capabilities.host_address_bits);
+    const std::uint64_t always =
+        capabilities.host_address_bits < 52 ? bit_mask(51, capabilities.host_address_bits) : 0;
     const std::uint64_t leaf =
-        always | (capabilities.snoop_control ? 0 : std::uint64_t{ss::kSnoop.kMask});
+        always | (capabilities.snoop_control ? 0 : std::uint64_t{ss::kSnoop.kMask}) |
+        (capabilities.transient_mapping ? 0 : std::uint64_t{ss::kTransientMapping.kMask});
     rules.leaf_size = {
         false, true, capabilities.pages_2m, capabilities.pages_1g && capabilities.pages_2m,
         false, false};
     for (unsigned level = 1; level <= kMaxLevels; ++level) {
-      rules.table_reserved[level] = always | ss::kSnoop.kMask;
+      rules.table_reserved[level] = always | ss::kSnoop.kMask | ss::kTransientMapping.kMask;
       // PS where no page of that size exists is reserved (reason SSL.3 of 7.1.3).
       if (!rules.leaf_size[level]) rules.table_reserved[level] |= ss::kPageSize.kMask;
       rules.leaf_reserved[level] = leaf;

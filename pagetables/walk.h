@@ -15,6 +15,7 @@
 #include <concepts>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/access.h"
 #include "base/address.h"
@@ -143,6 +144,14 @@ struct NoWalkCache {
   };
 };
 
+// What else has to agree before a walk's accessed and dirty bits are set: nothing.
+struct AcceptAny {
+  template <typename Space>
+  [[nodiscard]] std::optional<WalkFailure> operator()(const Leaf<Space>&) const {
+    return std::nullopt;
+  }
+};
+
 namespace detail {
 
 // An entry on the way whose accessed or dirty bits are to be set. Without initial values: a walk
@@ -154,14 +163,24 @@ struct OwedUpdate {
   std::uint8_t level;
 };
 
-// Makes the updates, from the root down. False: an entry was changed meanwhile, so that what was
-// read is no longer what the tables say.
-template <TableReader Reader, std::size_t N>
-[[nodiscard]] Result<bool, WalkFailure> settle_updates(Reader& reader,
-                                                       const std::array<OwedUpdate, N>& owed,
-                                                       std::size_t count) {
+// Each entry once: a table that points to itself is met at several levels, and the second of two
+// updates of one entry would find what the first has left.
+template <std::size_t N>
+constexpr void owe(std::array<OwedUpdate, N>& owed, std::size_t& count, const OwedUpdate& update) {
   for (std::size_t i = 0; i < count; ++i) {
-    const OwedUpdate& update = owed[i];
+    if (owed[i].at != update.at) continue;
+    owed[i].bits |= update.bits;
+    return;
+  }
+  owed[count++] = update;
+}
+
+// Makes the updates, from the root down. Gives the entry that was changed meanwhile, if one was:
+// what was read is then no longer what the tables say.
+template <TableReader Reader>
+[[nodiscard]] Result<const OwedUpdate*, WalkFailure> settle_updates(
+    Reader& reader, std::span<const OwedUpdate> owed) {
+  for (const OwedUpdate& update : owed) {
     const auto done =
         reader.update(typename Reader::Space(update.at), update.seen, update.seen | update.bits);
     if (!done) {
@@ -171,20 +190,23 @@ template <TableReader Reader, std::size_t N>
             .reason = FaultReason::kUpdateFailed, .level = update.level, .entry_at = update.at};
       return Failure{failure};
     }
-    if (!*done) return false;
+    if (!*done) return &update;
   }
-  return true;
+  return nullptr;
 }
 
 }  // namespace detail
 
-// Walks from `root`, a table of `levels` levels (1…Format::kMaxLevels), for `input`.
+// Walks from `root`, a table of `levels` levels (1…Format::kMaxLevels), for `input`. `accept` is
+// asked about the leaf that was found, once in every attempt; its failure is the walk's.
 template <RadixFormat Format, TableReader Reader,
-          WalkCache<typename Reader::Space> Cache = NoWalkCache::For<typename Reader::Space>>
+          WalkCache<typename Reader::Space> Cache = NoWalkCache::For<typename Reader::Space>,
+          typename Accept = AcceptAny>
 [[nodiscard]] WalkResult<typename Reader::Space> walk(const typename Format::Rules& rules,
                                                       Reader& reader, typename Reader::Space root,
                                                       unsigned levels, std::uint64_t input,
-                                                      const Ask& ask, Cache&& cache = {}) {
+                                                      const Ask& ask, Cache&& cache = {},
+                                                      Accept&& accept = {}) {
   using Space = typename Reader::Space;
   // An entry that the guest keeps changing under us is, in the end, an update that failed.
   constexpr int kAttempts = 16;
@@ -199,7 +221,8 @@ template <RadixFormat Format, TableReader Reader,
   if (const auto refused = Format::refuse_input(input, levels)) return stop(*refused, 0, Space(0));
 
   std::uint32_t& references = failure.references;
-  Space entry_at{};
+  unsigned contested_level = 0;
+  Space contested_at{};
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     KnownTable<Space> here{root, static_cast<std::uint8_t>(levels), Permissions::all()};
     // A known way that does not allow the access is walked again from the root: the stop must be
@@ -216,9 +239,9 @@ template <RadixFormat Format, TableReader Reader,
       const unsigned level = here.level;
       const std::uint64_t index =
           input >> level_shift<Format>(level) & bit_mask(Format::kIndexBits - 1, 0);
-      entry_at = here.table + index * sizeof(std::uint64_t);
+      const Space entry_at = here.table + index * sizeof(std::uint64_t);
       const Result<std::uint64_t, WalkFailure> entry = reader.load(entry_at);
-      references += 1 + reader.take_references();
+      references += reader.take_references();
       if (!entry) {
         if (entry.error().stage == Stage::kNone)
           return stop(
@@ -226,9 +249,10 @@ template <RadixFormat Format, TableReader Reader,
               level, entry_at);
         const std::uint32_t counted = references;
         failure = entry.error();
-        failure.references = counted - 1;  // the entry itself was not read
+        failure.references = counted;
         return Failure{failure};
       }
+      ++references;
       const Step step = Format::inspect(*entry, level, ask, rules);
       if (step.kind == Step::Kind::kStop) return stop(step.reason, level, entry_at);
       here.permissions = here.permissions & step.permissions;
@@ -236,7 +260,8 @@ template <RadixFormat Format, TableReader Reader,
       const std::uint64_t bits =
           step.set_on_use | (leaf && writes(ask.access) ? step.set_on_write : 0);
       if ((*entry & bits) != bits)
-        owed[owed_count++] = {entry_at.value(), *entry, bits, static_cast<std::uint8_t>(level)};
+        detail::owe(owed, owed_count,
+                    {entry_at.value(), *entry, bits, static_cast<std::uint8_t>(level)});
       if (!leaf) {
         // Only a level further down: whatever a format says, the walk ends.
         if (step.next_level == 0 || step.next_level >= level)
@@ -252,8 +277,20 @@ template <RadixFormat Format, TableReader Reader,
       }
       if (const auto refused = Format::refuse(here.permissions, ask))
         return stop(*refused, level, entry_at);
+      const std::uint64_t now = *entry | bits;
+      const Leaf<Space> found_leaf{.page = Space(step.address),
+                                   .page_lg2 = step.page_lg2,
+                                   .level = static_cast<std::uint8_t>(level),
+                                   .permissions = here.permissions,
+                                   .dirty_owed = (now & step.set_on_write) != step.set_on_write,
+                                   .entry = now};
+      if (auto refused = accept(found_leaf)) {
+        refused->references += references;
+        return Failure{*refused};
+      }
       if (owed_count != 0) {
-        const auto settled = detail::settle_updates(reader, owed, owed_count);
+        const auto settled = detail::settle_updates(
+            reader, std::span<const detail::OwedUpdate>(owed.data(), owed_count));
         references += reader.take_references();
         if (!settled) {
           const std::uint32_t counted = references;
@@ -261,21 +298,20 @@ template <RadixFormat Format, TableReader Reader,
           failure.references = counted;
           return Failure{failure};
         }
-        if (!*settled) break;  // walk again
+        if (const detail::OwedUpdate* changed = *settled; changed != nullptr) {
+          contested_level = changed->level;
+          contested_at = Space(changed->at);
+          break;  // walk again
+        }
       }
       // Only now: who starts from a known table must owe nothing above it.
       for (std::size_t i = 0; i < found_count; ++i) cache.store(input, found[i]);
-      const std::uint64_t now = *entry | bits;
-      return Leaf<Space>{.page = Space(step.address),
-                         .page_lg2 = step.page_lg2,
-                         .level = static_cast<std::uint8_t>(level),
-                         .permissions = here.permissions,
-                         .dirty_owed = (now & step.set_on_write) != step.set_on_write,
-                         .entry = now,
-                         .references = references};
+      Leaf<Space> answer = found_leaf;
+      answer.references = references;
+      return answer;
     }
   }
-  return stop(FaultReason::kUpdateFailed, 1, entry_at);
+  return stop(FaultReason::kUpdateFailed, contested_level, contested_at);
 }
 
 }  // namespace weir::pagetables

@@ -55,9 +55,12 @@ struct X86FirstStage {
   struct Capabilities {
     unsigned host_address_bits = 52;  // HAW: 12…52; higher address bits are reserved
     bool pages_1g = true;             // CAP.FS1GP; 2 MiB always exist
-    bool no_execute = true;           // NXE / NXSup; false: XD is ignored
-    bool accessed_dirty = true;       // false: the unit leaves A and D alone (AMD GAUpdateDis)
-    bool extended_accessed = false;   // PASID entry's EAFE
+    // NXSup: the unit knows XD. A PASID entry's NXE is the requester's (L10): with NXE = 0 the ask
+    // is one without `execute`.
+    bool no_execute = true;
+    bool accessed_dirty = true;      // false: the unit leaves A and D alone (AMD GAUpdateDis)
+    bool dirty = true;               // of accessed_dirty; false: A alone (AMD GDUpdateDis)
+    bool extended_accessed = false;  // PASID entry's EAFE
     // At one entry: VT-d judges permissions before reserved bits, as in its second stage (7.1.3);
     // AMD the other way round, as in v1.
     bool reserved_first = false;
@@ -79,7 +82,7 @@ struct X86FirstStage {
     }
     if (capabilities.accessed_dirty) {
       rules.accessed = fs::kAccessed.kMask;
-      rules.dirty = fs::kDirty.kMask;
+      if (capabilities.dirty) rules.dirty = fs::kDirty.kMask;
     }
     if (capabilities.extended_accessed) rules.accessed |= fs::kExtendedAccessed.kMask;
     rules.no_execute = capabilities.no_execute;
@@ -168,5 +171,15 @@ struct X86FirstStage {
   }
 };
 static_assert(RadixFormat<X86FirstStage>);
+
+// The same tables where addresses are not sign-extended: AMD v2 for PASID 0 under GIOV, with all of
+// its 48 or 57 bits.
+struct X86FirstStageUnsigned : X86FirstStage {
+  [[nodiscard]] static constexpr std::optional<FaultReason> refuse_input(std::uint64_t input,
+                                                                         unsigned levels) {
+    return refuse_beyond_reach<kIndexBits>(input, levels);
+  }
+};
+static_assert(RadixFormat<X86FirstStageUnsigned>);
 
 }  // namespace weir::pagetables

@@ -4,7 +4,7 @@
 namespace weir::replay {
 namespace {
 
-constexpr std::uint64_t kPermissionBits = Permissions::kReadBit | Permissions::kWriteBit;
+constexpr std::uint64_t kPermissionBits = Permissions::kAllBits;
 
 [[nodiscard]] MappedLeaf leaf_of(Iova first, std::uint8_t page_lg2, std::uint64_t word) {
   return {.iova = first,

@@ -33,11 +33,21 @@ constexpr std::uint64_t kPresumedWidth = 2;  // AW of a context that no line sho
   return std::nullopt;
 }
 
+// R and W of a second-stage entry (VT-d 9.8); it has no others that a DMA meets.
+[[nodiscard]] Permissions permissions_of(std::uint64_t entry) {
+  constexpr Bit<0> kReadable{"R"};
+  constexpr Bit<1> kWritable{"W"};
+  Permissions permissions = Permissions::all();
+  if (!kReadable.is_set(entry)) permissions = permissions.without_read();
+  if (!kWritable.is_set(entry)) permissions = permissions.without_write();
+  return permissions;
+}
+
 [[nodiscard]] MappedLeaf leaf_of(const LoggedAccess& access, std::uint8_t page_lg2) {
   return {.iova = access.iova.page_base(page_lg2),
           .page_lg2 = page_lg2,
           .gpa = access.gpa.page_base(page_lg2),
-          .permissions = Permissions::from_bits(access.leaf_entry)};
+          .permissions = permissions_of(access.leaf_entry)};
 }
 
 }  // namespace
@@ -124,8 +134,8 @@ QemuReplay::Step QemuReplay::on(const LoggedAccess& access) {
   if (auto on = driver_.start_translation(); !on) return on;
   const auto lg2 = page_lg2_of(access.page_mask);
   if (!lg2) return Failure{std::string("a page of a size that second-stage tables do not have")};
-  const Permissions permissions = Permissions::from_bits(access.leaf_entry);
-  if (permissions == Permissions::none())
+  const Permissions permissions = permissions_of(access.leaf_entry);
+  if (!permissions.can_read() && !permissions.can_write())
     return Failure{std::string("an access that succeeds through an entry that permits nothing")};
   pending.page_lg2 = *lg2;
   pending.access = permissions.can_read() ? Access::kRead : Access::kWrite;

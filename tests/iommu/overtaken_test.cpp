@@ -130,7 +130,7 @@ TEST_F(Overtaken, APinMadeAcrossAContextChange) {
   machine.unit->before_walk = [&, pieces = 0](const Request&) mutable {
     if (++pieces != 2) return;
     machine.unit->set_context(kFunction, FakeUnit::second_stage(2, elsewhere.root()));
-    machine.unit->post({.scope = iotlb::Scope::kContextAll});
+    flush({.scope = iotlb::Scope::kContextAll});
   };
   auto pin = port->map(Iova(0x5000), 4 * kPageSize, Access::kWrite);
   ASSERT_TRUE(pin);

@@ -76,6 +76,7 @@ Verdict walk(const AmdV1& tables, const Ask& ask, TableReader& reader) {
     if (is_leaf(entry)) {
       const auto lg2 = leaf_lg2(entry, level);
       if (!lg2) return w.stop(level, at, FaultReason::kReservedBits, Detail::kLevelEncoding);
+      w.verdict.dirty_owed = tables.set_dirty && !has(marked, kDirty);
       return w.land(entry & bits(51, *lg2), ask.input, *lg2);
     }
     const unsigned next = next_level(entry);

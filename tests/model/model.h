@@ -72,6 +72,7 @@ enum class Purpose : std::uint8_t {
 struct Update {
   std::uint64_t at = 0;     // as the image knows it
   std::uint64_t value = 0;  // after the change
+  std::uint64_t found = 0;  // before it
   Stage stage = Stage::kNone;
   unsigned level = 0;
   std::uint64_t entry_at = 0;  // in the space of the table pointer that led to it
@@ -79,9 +80,13 @@ struct Update {
 
 struct Verdict {
   bool ok = false;
-  // Table entries read with nothing cached, in all stages, also on failure. An entry that could not
-  // be read does not count, nor does what an accessed or dirty bit costs.
+  // Table entries read with nothing cached, in all stages, also on failure and also to find where
+  // an accessed or dirty bit of the upper stage is to be set. An entry that could not be read does
+  // not count.
   unsigned references = 0;
+  // Entries that change, each once and in the order of their first change. Those changed before
+  // something failed stay changed.
+  std::vector<Update> updates;
 
   // When ok. The rights are those the tables grant, whatever the request asked for: those of the
   // requester (SRE, WPE, NXE, device-table entry) are not in them (L10).
@@ -91,7 +96,7 @@ struct Verdict {
   bool writable = false;
   bool executable = false;
   bool user = false;
-  std::vector<Update> updates;  // only entries that change, each once
+  bool dirty_owed = false;  // a later write has a dirty bit to set, in either leaf
 
   // When not ok: the first thing that was wrong.
   Stage stage = Stage::kNone;

@@ -69,7 +69,8 @@ struct Walk {
 
   void change(std::uint64_t at, std::uint64_t from, std::uint64_t to, unsigned level) {
     if (from == to) return;
-    verdict.updates.push_back({.at = at, .value = to, .level = level, .entry_at = at});
+    verdict.updates.push_back(
+        {.at = at, .value = to, .found = from, .level = level, .entry_at = at});
   }
 
   [[nodiscard]] Verdict land(std::uint64_t page, std::uint64_t input, unsigned lg2) {

@@ -2,37 +2,99 @@
 #include "tests/model/translate.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weir::model {
 namespace {
 
-class FromImage : public TableReader {
+// The image with what a translation has changed so far.
+class Memory {
  public:
-  explicit FromImage(const Image& image) : image_(image) {}
-  std::optional<std::uint64_t> read(std::uint64_t at, unsigned) override { return image_.load(at); }
+  explicit Memory(const Image& image) : image_(image) {}
+
+  [[nodiscard]] std::optional<std::uint64_t> load(std::uint64_t at) const {
+    for (const Update& u : changes_)
+      if (u.at == at) return u.value;
+    return image_.load(at);
+  }
+  [[nodiscard]] bool writable(std::uint64_t at) const { return image_.writable(at); }
+  void change(const Update& update) {
+    const auto same = std::ranges::find(changes_, update.at, &Update::at);
+    if (same == changes_.end())
+      changes_.push_back(update);
+    else
+      same->value |= update.value;  // bits are only ever set
+  }
+  [[nodiscard]] const std::vector<Update>& changes() const { return changes_; }
 
  private:
   const Image& image_;
+  std::vector<Update> changes_;
 };
+
+class FromMemory : public TableReader {
+ public:
+  explicit FromMemory(const Memory& memory) : memory_(memory) {}
+  std::optional<std::uint64_t> read(std::uint64_t at, unsigned) override {
+    return memory_.load(at);
+  }
+
+ private:
+  const Memory& memory_;
+};
+
+// Each entry once, with all the bits that any use of it sets: a table can point to itself.
+std::vector<Update> merged(const std::vector<Update>& all) {
+  std::vector<Update> once;
+  for (const Update& u : all) {
+    const auto same = std::ranges::find(once, u.at, &Update::at);
+    if (same == once.end())
+      once.push_back(u);
+    else
+      same->value |= u.value;
+  }
+  return once;
+}
+
+Verdict update_failed(const Update& update, Stage stage) {
+  Verdict failed;
+  failed.stage = stage;
+  failed.level = update.level;
+  failed.entry_at = update.entry_at;
+  failed.reason = FaultReason::kUpdateFailed;
+  return failed;
+}
+
+// A whole translation by tables that lie in memory itself. The verdict's updates are made, and not
+// in it any more.
+Verdict walk_and_update(const Format& format, const Ask& ask, Memory& memory, Stage stage) {
+  FromMemory reader(memory);
+  Verdict v = std::visit([&](const auto& f) { return walk(f, ask, reader); }, format);
+  v.stage = v.ok ? Stage::kNone : stage;
+  const std::vector<Update> updates = merged(std::exchange(v.updates, {}));
+  for (Update u : updates) {
+    if (!memory.writable(u.at)) {
+      Verdict failed = update_failed(u, stage);
+      failed.references = v.references;
+      return failed;
+    }
+    u.stage = stage;
+    memory.change(u);
+  }
+  return v;
+}
 
 // The stage under another one, with a book of all that it was asked.
 class Lower : public TableReader {
  public:
-  Lower(const Format& format, const Image& image, Stage stage)
-      : format_(format), image_(image), stage_(stage) {}
+  Lower(const Format& format, Memory& memory, Stage stage)
+      : format_(format), memory_(memory), stage_(stage) {}
 
-  // Counts, and keeps the updates or the refusal.
+  // Counts, and keeps the refusal.
   Verdict ask(const Ask& ask, Purpose purpose, unsigned upper_level) {
-    FromImage reader(image_);
-    Verdict v = std::visit([&](const auto& f) { return walk(f, ask, reader); }, format_);
-    if (purpose != Purpose::kTableUpdate) references += v.references;
-    if (v.ok) {
-      for (Update u : v.updates) {
-        u.stage = stage_;
-        updates.push_back(u);
-      }
-    } else {
-      v.stage = stage_;
+    Verdict v = walk_and_update(format_, ask, memory_, stage_);
+    references += v.references;
+    if (!v.ok) {
       v.purpose = purpose;
       v.upper_level = upper_level;
       refusal = v;
@@ -42,45 +104,36 @@ class Lower : public TableReader {
 
   std::optional<std::uint64_t> read(std::uint64_t at, unsigned level) override {
     const Verdict v = ask(Ask{.input = at, .read = true}, Purpose::kTableRead, level);
-    return v.ok ? image_.load(v.output) : std::nullopt;
+    return v.ok ? memory_.load(v.output) : std::nullopt;
   }
 
   unsigned references = 0;
-  std::vector<Update> updates;
   std::optional<Verdict> refusal;
 
  private:
   const Format& format_;
-  const Image& image_;
+  Memory& memory_;
   const Stage stage_;
 };
 
-// Each entry once, with all the bits that any use of it sets.
-std::vector<Update> merged(const std::vector<Update>& all) {
-  std::vector<Update> once;
-  for (const Update& u : all) {
-    const auto same = std::ranges::find(once, u.at, &Update::at);
-    if (same == once.end())
-      once.push_back(u);
-    else
-      same->value |= u.value;  // bits are only ever set
-  }
-  return once;
-}
+struct Refused {
+  Verdict why;
+  bool changed = false;  // not refused: an entry is another by now
+};
 
-Verdict with_updates(Verdict v, const std::vector<Update>& all, const Image& image) {
-  for (const Update& u : all) {
-    if (image.writable(u.at)) continue;
-    Verdict failed;
-    failed.references = v.references;
-    failed.stage = u.stage;
-    failed.level = u.level;
-    failed.entry_at = u.entry_at;
-    failed.reason = FaultReason::kUpdateFailed;
-    return failed;
+// Sets the upper stage's bits. Nothing: done.
+std::optional<Refused> update_upper(const std::vector<Update>& updates, Lower& below,
+                                    Memory& memory) {
+  for (Update u : merged(updates)) {
+    const Verdict v = below.ask(Ask{.input = u.at, .write = true}, Purpose::kTableUpdate, u.level);
+    if (!v.ok) return Refused{v};
+    u.at = v.output;
+    u.stage = Stage::kStage1;
+    if (!memory.writable(u.at)) return Refused{update_failed(u, u.stage)};
+    if (memory.load(u.at) != u.found) return Refused{{}, true};
+    memory.change(u);
   }
-  v.updates = merged(all);
-  return v;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -102,15 +155,10 @@ unsigned input_width(const Format& format) {
 }
 
 Verdict translate(const Format& format, const Ask& ask, const Image& image, Stage stage) {
-  FromImage reader(image);
-  Verdict v = std::visit([&](const auto& f) { return walk(f, ask, reader); }, format);
-  if (!v.ok) {
-    v.stage = stage;
-    return v;
-  }
-  for (Update& u : v.updates) u.stage = stage;
-  const std::vector<Update> updates = v.updates;
-  return with_updates(std::move(v), updates, image);
+  Memory memory(image);
+  Verdict v = walk_and_update(format, ask, memory, stage);
+  v.updates = memory.changes();
+  return v;
 }
 
 Verdict translate_nested(const Format& upper, const Format& lower, const Ask& ask,
@@ -126,43 +174,44 @@ Verdict translate_nested(const Format& upper, const Format& lower, const Ask& as
     }
   }
 
-  Lower below(lower, image, lower_stage);
-  const Verdict top = std::visit([&](const auto& f) { return walk(f, ask, below); }, upper);
-  const auto stopped = [&](Verdict v) {
-    v.references = top.references + below.references;
+  Memory memory(image);
+  Lower below(lower, memory, lower_stage);
+  unsigned upper_references = 0;
+  const auto finished = [&](Verdict v) {
+    v.references = upper_references + below.references;
+    v.updates = memory.changes();
     return v;
   };
-  if (below.refusal) return stopped(*below.refusal);
-  if (!top.ok) {
-    Verdict v = stopped(top);
-    v.stage = Stage::kStage1;
-    return v;
+  // Every time round sets at least one bit more, so this ends.
+  for (;;) {
+    const Verdict top = std::visit([&](const auto& f) { return walk(f, ask, below); }, upper);
+    upper_references += top.references;
+    if (below.refusal) return finished(*below.refusal);
+    if (!top.ok) {
+      Verdict v = top;
+      v.stage = Stage::kStage1;
+      return finished(v);
+    }
+
+    const Ask onward{.input = top.output, .read = ask.read || ask.execute, .write = ask.write};
+    const Verdict bottom = below.ask(onward, Purpose::kAccess, 0);
+    if (!bottom.ok) return finished(bottom);
+    if (const auto stopped = update_upper(top.updates, below, memory)) {
+      if (stopped->changed) continue;
+      return finished(stopped->why);
+    }
+
+    Verdict v = top;
+    v.output = bottom.output;
+    // Each leaf is aligned to its own size on both sides, so the smaller one goes on as one.
+    v.page_lg2 = std::min(top.page_lg2, bottom.page_lg2);
+    v.readable = top.readable && bottom.readable;
+    v.writable = top.writable && bottom.writable;
+    v.executable = top.executable && bottom.executable;
+    v.user = top.user && bottom.user;
+    v.dirty_owed = top.dirty_owed || bottom.dirty_owed;
+    return finished(v);
   }
-
-  const Ask onward{.input = top.output, .read = ask.read || ask.execute, .write = ask.write};
-  const Verdict bottom = below.ask(onward, Purpose::kAccess, 0);
-  if (!bottom.ok) return stopped(bottom);
-
-  std::vector<Update> updates;
-  for (Update u : top.updates) {
-    const Verdict v = below.ask(Ask{.input = u.at, .write = true}, Purpose::kTableUpdate, u.level);
-    if (!v.ok) return stopped(v);
-    u.stage = Stage::kStage1;
-    u.at = v.output;
-    updates.push_back(u);
-  }
-  updates.insert(updates.end(), below.updates.begin(), below.updates.end());
-
-  Verdict v = top;
-  v.references = top.references + below.references;
-  v.output = bottom.output;
-  // Each leaf is aligned to its own size on both sides, so the smaller one goes on as one.
-  v.page_lg2 = std::min(top.page_lg2, bottom.page_lg2);
-  v.readable = top.readable && bottom.readable;
-  v.writable = top.writable && bottom.writable;
-  v.executable = top.executable && bottom.executable;
-  v.user = top.user && bottom.user;
-  return with_updates(std::move(v), updates, image);
 }
 
 }  // namespace weir::model

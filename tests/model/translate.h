@@ -28,14 +28,16 @@ using Format = std::variant<VtdSecondStage, X86FirstStage, AmdV1>;
 //
 // Order: the rights of the requester's device-table entry where `lower` is AMD-Vi v1; per entry of
 // the upper stage its address through the lower one as a read (VT-d 74h–76h, 78h…), the entry
-// itself, the checks of it; the output through the lower one; and last accessed and dirty bits, the
-// upper stage's from the root down (as a write through the lower: VT-d 77h), then the lower's in
-// the order of their first use.
+// itself, the checks of it; the output through the lower one; and last the upper stage's accessed
+// and dirty bits from the root down, each through the lower as a write (VT-d 77h).
 //
-// Open in the sheets, and decided here: bits are set only after everything else has succeeded.
-// Table reads and writes are a user's, without execute, and not held to the requester's
-// device-table rights; the request is passed on as its plain reads and writes (an execute is a
-// read), so that privilege and execute are the upper stage's business alone.
+// Open in the sheets, and decided here: every translation of the lower stage is whole in itself,
+// whatever it is for, and sets that stage's bits when it succeeds (what its caches keep rests on
+// that); the upper stage's are set only after its output was let through. An entry that is another
+// by the time its bits are to be set (both stages' tables can lie in one page) sends the whole
+// translation round again. Table reads and writes are a user's, without execute, and not held to
+// the requester's device-table rights; the request is passed on as its plain reads and writes (an
+// execute is a read), so that privilege and execute are the upper stage's business alone.
 [[nodiscard]] Verdict translate_nested(const Format& upper, const Format& lower, const Ask& ask,
                                        const Image& image, Stage lower_stage = Stage::kStage2);
 

@@ -68,6 +68,7 @@ Verdict walk(const VtdSecondStage& tables, const Ask& ask, TableReader& reader) 
     if (tables.accessed_dirty) {
       const std::uint64_t dirty = leaf && ask.write ? kDirty : 0;
       w.change(at, entry, entry | kAccessed | dirty, level);
+      w.verdict.dirty_owed = !has(entry | dirty, kDirty);
     }
     if (leaf) return w.land(entry & bits(51, level_lg2(level)), ask.input, level_lg2(level));
     table = entry & bits(51, 12);

@@ -72,6 +72,8 @@ Verdict walk(const X86FirstStage& tables, const Ask& ask, TableReader& reader) {
   if (const auto wrong = check_address(tables, ask.input))
     return w.stop(0, 0, wrong->reason, wrong->detail);
 
+  // NXSup is the unit's and part of what an entry says; NXE is the requester's (L10).
+  const bool xd_known = tables.no_execute || tables.vendor == X86FirstStage::Vendor::kVtd;
   std::uint64_t table = tables.root;
   for (unsigned level = tables.levels;; --level) {
     const std::uint64_t at = entry_address(table, ask.input, level);
@@ -90,7 +92,7 @@ Verdict walk(const X86FirstStage& tables, const Ask& ask, TableReader& reader) {
     auto rights = check_rights(tables, ask, entry);
     w.verdict.writable = w.verdict.writable && has(entry, kReadWrite);
     w.verdict.user = w.verdict.user && has(entry, kUser);
-    w.verdict.executable = w.verdict.executable && !has(entry, kExecuteDisable);
+    w.verdict.executable = w.verdict.executable && !(xd_known && has(entry, kExecuteDisable));
     if (!rights && leaf && tables.smep && ask.execute && ask.privileged && w.verdict.user)
       rights = Wrong{FaultReason::kNoReadPermission, Detail::kSupervisorExecutesUser};
     const auto reserved = check_reserved(tables, entry, level);
@@ -107,6 +109,7 @@ Verdict walk(const X86FirstStage& tables, const Ask& ask, TableReader& reader) {
     if (tables.set_dirty && leaf && ask.write) marked |= kDirty;
     if (tables.extended_accessed) marked |= kExtendedAccessed;
     w.change(at, entry, marked, level);
+    w.verdict.dirty_owed = tables.set_dirty && !has(marked, kDirty);
 
     if (leaf) return w.land(entry & bits(51, level_lg2(level)), ask.input, level_lg2(level));
     table = entry & bits(51, 12);

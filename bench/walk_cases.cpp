@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/walk_cases.h"
+
+#include <benchmark/benchmark.h>
+
+#include "bench/loops.h"
+#include "bench/walk_world.h"
+#include "bench/workload.h"
+#include "iommu/cached_walk.h"
+#include "pagetables/nested.h"
+
+namespace weir::bench {
+namespace {
+
+using benchmark::State;
+using pagetables::DirectReader;
+using pagetables::VtdSecondStage;
+using pagetables::X86FirstStage;
+using enum WalkMemory;
+using enum WalkPattern;
+using enum WalkStages;
+
+constexpr WalkCase kCases[] = {
+    {kOne, kBare, kSequential, "one-stage walk, bare, sequential"},
+    {kOne, kBare, kRing, names::kBareOneRing},
+    {kOne, kBare, kRandom, "one-stage walk, bare, random"},
+    {kOne, kCold, kSequential, "one-stage miss, cold, sequential"},
+    {kOne, kCold, kRing, "one-stage miss, cold, ring"},
+    {kOne, kCold, kRandom, "one-stage miss, cold, random"},
+    {kOne, kWarm, kSequential, "one-stage miss, warm, sequential"},
+    {kOne, kWarm, kRing, "one-stage miss, warm, ring"},
+    {kOne, kWarm, kRandom, "one-stage miss, warm, random"},
+    {kNested, kBare, kSequential, "nested walk, bare, sequential"},
+    {kNested, kBare, kRing, names::kBareNestedRing},
+    {kNested, kBare, kRandom, names::kBareNestedRandom},
+    {kNested, kCold, kSequential, "nested miss, cold, sequential"},
+    {kNested, kCold, kRing, names::kColdNestedRing},
+    {kNested, kCold, kRandom, names::kColdNestedRandom},
+    {kNested, kTables, kSequential, names::kTablesNestedSequential},
+    {kNested, kTables, kRing, "nested miss, tables, ring"},
+    {kNested, kTables, kRandom, "nested miss, tables, random"},
+    {kNested, kWarm, kSequential, "nested miss, warm, sequential"},
+    {kNested, kWarm, kRing, names::kWarmNestedRing},
+    {kNested, kWarm, kRandom, "nested miss, warm, random"},
+};
+
+// One that no request finds an answer in, because none comes back within four others.
+constexpr std::size_t kIotlbEntries = 4;
+constexpr std::uint64_t kRingPages = 512;
+
+[[nodiscard]] iotlb::WalkCacheOptions caches_for(WalkMemory memory) {
+  switch (memory) {
+    case kBare:
+    case kCold:
+      return {.stage1_tables = 0, .stage2_tables = 0, .stage2_pages = 0};
+    case kTables:
+      return {.stage1_tables = 64, .stage2_tables = 64, .stage2_pages = 0};
+    case kWarm:
+      return {.stage1_tables = 64, .stage2_tables = 64, .stage2_pages = 1024};
+  }
+  return {};
+}
+
+// A miss as the core makes one: the lookup in vain, the tickets, the walk, the fill.
+class Misses {
+ public:
+  Misses(const WalkWorld& world, WalkMemory memory)
+      : world_(world), iotlb_({.entries = kIotlbEntries}), caches_(caches_for(memory)) {}
+
+  template <WalkStages kStages>
+  [[nodiscard]] std::uint64_t translate(Iova iova) {
+    if (const auto hit = iotlb_.lookup(kTag, iova)) return hit->output;
+    const iotlb::FillTicket ticket = iotlb_.begin_fill(kTag.domain);
+    const iotlb::WalkCaches::Tickets tickets = caches_.begin_fill(kTag.domain);
+    DirectReader reader(world_.memory());
+    if constexpr (kStages == kOne) {
+      CachedTables<X86FirstStage, Gpa> tables(caches_.stage1_tables, kTag, tickets.stage1_tables);
+      const auto leaf =
+          pagetables::walk<X86FirstStage>(WalkWorld::kStage1, reader, world_.one_stage_root(),
+                                          WalkWorld::kLevels, iova.value(), Ask{}, tables);
+      if (!leaf) return kNoAnswer;
+      return filled(ticket, iova, *leaf, leaf->page_lg2, leaf->references);
+    } else {
+      CachedTables<X86FirstStage, Ipa> tables(caches_.stage1_tables, kTag, tickets.stage1_tables);
+      CachedStage2<VtdSecondStage, DirectReader> lower(WalkWorld::kStage2, reader,
+                                                       world_.stage2_root(), WalkWorld::kLevels,
+                                                       caches_, kTag.domain, tickets);
+      const auto leaf = pagetables::nested_walk<X86FirstStage>(
+          WalkWorld::kStage1, world_.stage1_root(), WalkWorld::kLevels, lower, reader, iova.value(),
+          Ask{}, tables);
+      if (!leaf) return kNoAnswer;
+      return filled(ticket, iova, *leaf, leaf->page_lg2(), leaf->references());
+    }
+  }
+  [[nodiscard]] std::uint64_t take_references() { return std::exchange(references_, 0); }
+
+ private:
+  static constexpr iotlb::Tag kTag{.domain = {1}};
+  static constexpr std::uint64_t kNoAnswer = ~std::uint64_t{0};
+
+  template <typename Found>
+  [[nodiscard]] std::uint64_t filled(iotlb::FillTicket ticket, Iova iova, const Found& found,
+                                     std::uint8_t lg2, std::uint32_t references) {
+    references_ += references;
+    const Gpa gpa = found.translate(iova.value());
+    (void)iotlb_.fill(ticket, {.tag = kTag,
+                               .page = iova.page_base(lg2),
+                               .output = gpa.page_base(lg2).value(),
+                               .page_lg2 = lg2,
+                               .permissions = found.cacheable()});
+    return gpa.value();
+  }
+
+  const WalkWorld& world_;
+  iotlb::Iotlb iotlb_;
+  iotlb::WalkCaches caches_;
+  std::uint64_t references_ = 0;
+};
+
+// The pages of a pattern one after another, without a list that would take cache lines away from
+// the tables.
+template <WalkPattern kPattern>
+class Pages {
+ public:
+  [[nodiscard]] std::uint64_t next() {
+    if constexpr (kPattern == kRandom) {
+      state_ = state_ * 6364136223846793005U + 1442695040888963407U;
+      return state_ >> 44;
+    } else {
+      return state_++ & ((kPattern == kRing ? kRingPages : WalkWorld::kPages) - 1);
+    }
+  }
+
+ private:
+  std::uint64_t state_ = 0;
+};
+static_assert(WalkWorld::kPages == std::uint64_t{1} << (64 - 44));
+
+template <WalkPattern kPattern, typename Translate>
+void run_pattern(State& state, Translate translate) {
+  constexpr std::uint64_t kOffset = 0x40;
+  const std::uint64_t zero = unknown_zero();
+  Pages<kPattern> pages;
+  std::uint64_t last = 0;
+  const auto batch = [&] {
+    std::uint64_t wrong = 0;
+    for (std::size_t i = 0; i < Workload::kBatch; ++i) {
+      const std::uint64_t page = pages.next();
+      last = translate(WalkWorld::kFirst + (page << kPageLg2) + (kOffset | (last & zero)));
+      wrong |= last ^ (WalkWorld::expected(page).value() | kOffset);
+    }
+    return wrong;
+  };
+  (void)batch();
+  for (auto _ : state) {
+    if (batch() != 0) [[unlikely]] {
+      state.SkipWithError("a wrong translation");
+      break;
+    }
+  }
+}
+
+template <typename Translate>
+void run_any(State& state, WalkPattern pattern, Translate translate) {
+  switch (pattern) {
+    case kSequential:
+      return run_pattern<kSequential>(state, translate);
+    case kRing:
+      return run_pattern<kRing>(state, translate);
+    case kRandom:
+      return run_pattern<kRandom>(state, translate);
+  }
+}
+
+void run_walks(State& state, const WalkWorld& world, const WalkCase& what, WalkBooks& books) {
+  std::uint64_t requests = 0;
+  std::uint64_t references = 0;
+  const auto counted = [&requests](auto translate) {
+    return [&requests, translate](Iova iova) {
+      ++requests;
+      return translate(iova);
+    };
+  };
+  if (what.memory == kBare) {
+    if (what.stages == kOne)
+      run_any(state, what.pattern, [&](Iova iova) { return world.bare_one_stage(iova.value()); });
+    else
+      run_any(state, what.pattern, [&](Iova iova) { return world.bare_nested(iova.value()); });
+    return;
+  }
+  Misses misses(world, what.memory);
+  if (what.stages == kOne)
+    run_any(state, what.pattern, counted([&](Iova iova) { return misses.translate<kOne>(iova); }));
+  else
+    run_any(state, what.pattern,
+            counted([&](Iova iova) { return misses.translate<kNested>(iova); }));
+  references = misses.take_references();
+  // Relaxed: sums that are read when nothing runs.
+  books.requests.fetch_add(requests, std::memory_order_relaxed);
+  books.references.fetch_add(references, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+std::span<const WalkCase> all_walk_cases() { return kCases; }
+
+void add_walk_cases(std::vector<Case>& cases, const std::function<bool(std::string_view)>& wanted) {
+  std::shared_ptr<const WalkWorld> world;
+  for (const WalkCase& what : kCases) {
+    if (!wanted(what.name)) continue;
+    if (world == nullptr) world = std::make_shared<WalkWorld>();
+    auto walks = what.memory == kBare ? nullptr : std::make_shared<WalkBooks>();
+    cases.push_back({what.name, 1,
+                     [world, what, walks](State& state) {
+                       WalkBooks nobody;
+                       run_walks(state, *world, what, walks ? *walks : nobody);
+                     },
+                     nullptr, walks});
+  }
+}
+
+}  // namespace weir::bench
