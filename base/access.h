@@ -33,6 +33,11 @@ class Permissions {
     return Permissions(kAllBits & ~kReadBit);
   }
   [[nodiscard]] static constexpr Permissions read_write() { return all(); }
+  // For tables that speak of reading and writing only.
+  [[nodiscard]] static constexpr Permissions of(bool read, bool write) {
+    return Permissions(static_cast<std::uint8_t>((read ? kReadBit : 0) | (write ? kWriteBit : 0) |
+                                                 kExecuteBit | kUserBit));
+  }
   // `bits` of the constants below; others are dropped.
   [[nodiscard]] static constexpr Permissions from_bits(std::uint64_t bits) {
     return Permissions(static_cast<std::uint8_t>(bits & kAllBits));

@@ -22,6 +22,8 @@ class CachedTables {
   CachedTables(iotlb::Iotlb& cache, iotlb::Tag tag, iotlb::FillTicket ticket)
       : cache_(cache), tag_(tag), ticket_(ticket) {}
 
+  // Without a cache a walk need not keep what it finds.
+  [[nodiscard]] bool off() const { return cache_.off(); }
   [[nodiscard]] std::optional<pagetables::KnownTable<Space>> find(std::uint64_t input) {
     const auto hit = cache_.lookup(tag_, Iova(input));
     if (!hit) return std::nullopt;
@@ -69,29 +71,40 @@ class CachedStage2 {
         tickets_(tickets) {}
 
   [[nodiscard]] pagetables::WalkResult<Space> operator()(std::uint64_t address, const Ask& ask) {
-    if (const auto hit = caches_->stage2_pages.lookup(tag_, Iova(address));
+    iotlb::Iotlb& pages = caches_->stage2_pages;
+    if (pages.off()) return walk_tables(address, ask);
+    if (const auto hit = pages.lookup(tag_, Iova(address));
         hit && hit->permissions.allows(ask.access)) {
       const std::uint64_t inside = Iova(address).page_offset(hit->page_lg2);
       return pagetables::Leaf<Space>{.page = Space(hit->output - inside),
                                      .page_lg2 = hit->page_lg2,
                                      .permissions = hit->permissions};
     }
-    CachedTables<Format, Space> tables(caches_->stage2_tables, tag_, tickets_.stage2_tables);
-    auto leaf = pagetables::walk<Format>(*rules_, *reader_, root_, levels_, address, ask, tables);
-    if (!leaf) {
-      if (leaf.error().stage == Stage::kNone) leaf.error().stage = Stage::kStage2;
-      return leaf;
-    }
-    (void)caches_->stage2_pages.fill(tickets_.stage2_pages,
-                                     {.tag = tag_,
-                                      .page = Iova(address).page_base(leaf->page_lg2),
-                                      .output = leaf->page.value(),
-                                      .page_lg2 = leaf->page_lg2,
-                                      .permissions = leaf->cacheable()});
-    return leaf;
+    return walk_and_fill(address, ask);
   }
 
  private:
+  // These give the variable they made and nothing else, so that the answer is built where the
+  // caller wants it: copied at once after its bytes were written one by one, it would wait for
+  // them.
+  [[nodiscard]] pagetables::WalkResult<Space> walk_tables(std::uint64_t address, const Ask& ask) {
+    CachedTables<Format, Space> tables(caches_->stage2_tables, tag_, tickets_.stage2_tables);
+    auto leaf = pagetables::walk<Format>(*rules_, *reader_, root_, levels_, address, ask, tables);
+    if (!leaf && leaf.error().stage == Stage::kNone) leaf.error().stage = Stage::kStage2;
+    return leaf;
+  }
+  [[nodiscard]] pagetables::WalkResult<Space> walk_and_fill(std::uint64_t address, const Ask& ask) {
+    auto leaf = walk_tables(address, ask);
+    if (leaf)
+      (void)caches_->stage2_pages.fill(tickets_.stage2_pages,
+                                       {.tag = tag_,
+                                        .page = Iova(address).page_base(leaf->page_lg2),
+                                        .output = leaf->page.value(),
+                                        .page_lg2 = leaf->page_lg2,
+                                        .permissions = leaf->cacheable()});
+    return leaf;
+  }
+
   const typename Format::Rules* rules_;
   Reader* reader_;
   Space root_;

@@ -63,6 +63,9 @@ class Iotlb {
   // Asks without marking the entry as recently used.
   [[nodiscard]] std::optional<Hit> peek(Tag tag, Iova iova) const;
 
+  // It was made without entries: no question has an answer and no fill is kept.
+  [[nodiscard]] bool off() const { return set_count_ == 0 && reference_ == nullptr; }
+
   [[nodiscard]] FillTicket begin_fill(DomainId domain) const;
   FillResult fill(FillTicket ticket, const Entry& entry);
 

@@ -161,9 +161,7 @@ struct AmdV1 {
     return kPageLg2 + static_cast<unsigned>(std::countr_one(address)) + 1;
   }
   [[nodiscard]] static constexpr Permissions permissions_of(std::uint64_t entry) {
-    return Permissions::from_bits((v1::kRead.is_set(entry) ? Permissions::kReadBit : 0U) |
-                                  (v1::kWrite.is_set(entry) ? Permissions::kWriteBit : 0U) |
-                                  Permissions::kExecuteBit | Permissions::kUserBit);
+    return Permissions::of(v1::kRead.is_set(entry), v1::kWrite.is_set(entry));
   }
 };
 static_assert(RadixFormat<AmdV1>);

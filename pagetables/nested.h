@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 
 #include "pagetables/readers.h"
 #include "pagetables/walk.h"
@@ -48,10 +49,11 @@ struct NestedLeaf {
 template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
           WalkCache<UpperSpace> Cache = NoWalkCache::For<UpperSpace>>
 [[nodiscard]] Result<NestedLeaf<UpperSpace, typename LowerReader::Space>, WalkFailure> nested_walk(
-    const typename UpperFormat::Rules& rules, UpperSpace root, unsigned levels, LowerWalk lower,
+    const typename UpperFormat::Rules& rules, UpperSpace root, unsigned levels, LowerWalk&& lower,
     LowerReader& memory, std::uint64_t input, const Ask& ask, Cache&& cache = {}) {
   using LowerSpace = typename LowerReader::Space;
-  TranslatedReader<UpperSpace, LowerWalk, LowerReader> reader(lower, memory);
+  TranslatedReader<UpperSpace, std::remove_reference_t<LowerWalk>, LowerReader> reader(lower,
+                                                                                       memory);
   std::optional<Leaf<LowerSpace>> lowest;
   std::uint32_t lowest_references = 0;
   // The requester's privileges are stage 1's business; stage 2 judges the access alone.

@@ -19,6 +19,8 @@ namespace weir::pagetables {
 template <RadixFormat Format>
 class RadixHostMap final : public HostMap {
  public:
+  // REQUIRES: `rules` that leave dirty bits alone. Writes are told to the dirty sink; a lookup does
+  // not know which accesses will follow.
   RadixHostMap(std::shared_ptr<const GuestMemory> memory, typename Format::Rules rules, Hpa root,
                unsigned levels)
       : memory_(std::move(memory)), rules_(rules), root_(root), levels_(levels) {}
@@ -29,10 +31,15 @@ class RadixHostMap final : public HostMap {
     HostReader reader(*memory_);
     auto leaf = walk<Format>(rules_, reader, root_, levels_, at.value(), Ask{});
     if (!leaf && leaf.error().reason == FaultReason::kNoReadPermission) {
-      const std::uint32_t references = leaf.error().references;
-      leaf =
+      auto written =
           walk<Format>(rules_, reader, root_, levels_, at.value(), Ask{.access = Access::kWrite});
-      if (leaf) leaf->references += references;
+      const std::uint32_t references = leaf.error().references;
+      (written ? written->references : written.error().references) += references;
+      // An entry without any right is one that the read stopped at.
+      if (written || written.error().reason != FaultReason::kNoWritePermission)
+        leaf = written;
+      else
+        leaf.error().references = written.error().references;
     }
     if (!leaf) {
       WalkFailure failure = leaf.error();

@@ -22,9 +22,10 @@ class DirectReader {
 
   explicit DirectReader(const PhysicalMemory& memory) : memory_(memory) {}
 
+  [[nodiscard]] bool load_at_once(Gpa at, std::uint64_t& word) const {
+    return memory_.load64_from_slot(at, word);
+  }
   [[nodiscard]] Result<std::uint64_t, WalkFailure> load(Gpa at) {
-    if (std::uint64_t quick = 0; memory_.load64_from_slot(at, quick)) [[likely]]
-      return quick;
     const auto word = memory_.load64(at, &references_);
     if (!word) return Failure{WalkFailure{.reason = FaultReason::kTableUnreadable}};
     return *word;
@@ -76,13 +77,16 @@ class TranslatedReader {
  public:
   using Space = Upper;
 
-  TranslatedReader(LowerWalk lower, LowerReader& memory)
-      : lower_(std::move(lower)), memory_(memory) {}
+  // Both must outlive the reader.
+  TranslatedReader(LowerWalk& lower, LowerReader& memory) : lower_(lower), memory_(memory) {}
 
   [[nodiscard]] Result<std::uint64_t, WalkFailure> load(Upper at) {
     const auto leaf = translate(at, {.access = Access::kRead});
     if (!leaf) return Failure{leaf.error()};
-    return memory_.load(leaf->translate(at.value()));
+    const auto below = leaf->translate(at.value());
+    if (std::uint64_t word = 0; load_at_once(memory_, below, word)) [[likely]]
+      return word;
+    return memory_.load(below);
   }
   // An update is a read and a write of the table's page.
   [[nodiscard]] Result<bool, WalkFailure> update(Upper at, std::uint64_t seen,
@@ -102,7 +106,7 @@ class TranslatedReader {
     return leaf;
   }
 
-  LowerWalk lower_;
+  LowerWalk& lower_;
   LowerReader& memory_;
   std::uint32_t references_ = 0;
 };

@@ -138,9 +138,7 @@ struct VtdSecondStage {
   }
   // DMA takes no notice of X; every page is for every requester.
   [[nodiscard]] static constexpr Permissions permissions_of(std::uint64_t entry) {
-    return Permissions::from_bits((ss::kRead.is_set(entry) ? Permissions::kReadBit : 0U) |
-                                  (ss::kWrite.is_set(entry) ? Permissions::kWriteBit : 0U) |
-                                  Permissions::kExecuteBit | Permissions::kUserBit);
+    return Permissions::of(ss::kRead.is_set(entry), ss::kWrite.is_set(entry));
   }
 };
 static_assert(RadixFormat<VtdSecondStage>);

@@ -122,6 +122,16 @@ concept TableReader = requires(R& reader, typename R::Space at, std::uint64_t wo
   { reader.take_references() } -> std::same_as<std::uint32_t>;
 };
 
+// A reader may also offer load_at_once(at, word) -> bool: the word where there is nothing to it but
+// a load, without references and without a Result on its way. False: ask load.
+template <TableReader Reader>
+[[nodiscard]] bool load_at_once(Reader& reader, typename Reader::Space at, std::uint64_t& word) {
+  if constexpr (requires { reader.load_at_once(at, word); })
+    return reader.load_at_once(at, word);
+  else
+    return false;
+}
+
 // A table that earlier walks found on the way to an input.
 template <typename Space>
 struct KnownTable {
@@ -132,6 +142,7 @@ struct KnownTable {
 
 template <typename C, typename Space>
 concept WalkCache = requires(C& cache, std::uint64_t input, const KnownTable<Space>& known) {
+  { cache.off() } -> std::same_as<bool>;  // neither finds nor stores anything
   { cache.find(input) } -> std::same_as<std::optional<KnownTable<Space>>>;
   {cache.store(input, known)};
 };
@@ -139,6 +150,7 @@ concept WalkCache = requires(C& cache, std::uint64_t input, const KnownTable<Spa
 struct NoWalkCache {
   template <typename Space>
   struct For {
+    [[nodiscard]] static constexpr bool off() { return true; }
     [[nodiscard]] std::optional<KnownTable<Space>> find(std::uint64_t) { return std::nullopt; }
     void store(std::uint64_t, const KnownTable<Space>&) {}
   };
@@ -161,6 +173,13 @@ struct OwedUpdate {
   std::uint64_t seen;
   std::uint64_t bits;
   std::uint8_t level;
+};
+
+// A table on the way, to be told to the cache. Without initial values, likewise.
+struct FoundTable {
+  std::uint64_t table;
+  std::uint8_t level;
+  std::uint8_t permissions;
 };
 
 // Each entry once: a table that points to itself is met at several levels, and the second of two
@@ -223,45 +242,51 @@ template <RadixFormat Format, TableReader Reader,
   std::uint32_t& references = failure.references;
   unsigned contested_level = 0;
   Space contested_at{};
+  const bool remembers = !cache.off();
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     KnownTable<Space> here{root, static_cast<std::uint8_t>(levels), Permissions::all()};
     // A known way that does not allow the access is walked again from the root: the stop must be
     // the entry that says so.
-    if (attempt == 0)
+    if (attempt == 0 && remembers)
       if (const auto known = cache.find(input); known && known->permissions.allows(ask.access) &&
                                                 !Format::refuse(known->permissions, ask))
         here = *known;
     std::array<detail::OwedUpdate, Format::kMaxLevels> owed;
     std::size_t owed_count = 0;
-    std::array<KnownTable<Space>, Format::kMaxLevels> found;
+    std::array<detail::FoundTable, Format::kMaxLevels> found;
     std::size_t found_count = 0;
     for (;;) {
       const unsigned level = here.level;
       const std::uint64_t index =
           input >> level_shift<Format>(level) & bit_mask(Format::kIndexBits - 1, 0);
       const Space entry_at = here.table + index * sizeof(std::uint64_t);
-      const Result<std::uint64_t, WalkFailure> entry = reader.load(entry_at);
-      references += reader.take_references();
-      if (!entry) {
-        if (entry.error().stage == Stage::kNone)
-          return stop(
-              level == levels ? FaultReason::kRootTableUnreadable : FaultReason::kTableUnreadable,
-              level, entry_at);
-        const std::uint32_t counted = references;
-        failure = entry.error();
-        failure.references = counted;
-        return Failure{failure};
+      std::uint64_t entry = 0;
+      if (!load_at_once(reader, entry_at, entry)) [[unlikely]] {
+        const Result<std::uint64_t, WalkFailure> loaded = reader.load(entry_at);
+        references += reader.take_references();
+        if (!loaded) [[unlikely]] {
+          if (loaded.error().stage == Stage::kNone)
+            return stop(
+                level == levels ? FaultReason::kRootTableUnreadable : FaultReason::kTableUnreadable,
+                level, entry_at);
+          const std::uint32_t counted = references;
+          failure = loaded.error();
+          failure.references = counted;
+          return Failure{failure};
+        }
+        entry = *loaded;
       }
       ++references;
-      const Step step = Format::inspect(*entry, level, ask, rules);
-      if (step.kind == Step::Kind::kStop) return stop(step.reason, level, entry_at);
+      const Step step = Format::inspect(entry, level, ask, rules);
+      if (step.kind == Step::Kind::kStop) [[unlikely]]
+        return stop(step.reason, level, entry_at);
       here.permissions = here.permissions & step.permissions;
       const bool leaf = step.kind == Step::Kind::kLeaf;
       const std::uint64_t bits =
           step.set_on_use | (leaf && writes(ask.access) ? step.set_on_write : 0);
-      if ((*entry & bits) != bits)
+      if ((entry & bits) != bits) [[unlikely]]
         detail::owe(owed, owed_count,
-                    {entry_at.value(), *entry, bits, static_cast<std::uint8_t>(level)});
+                    {entry_at.value(), entry, bits, static_cast<std::uint8_t>(level)});
       if (!leaf) {
         // Only a level further down: whatever a format says, the walk ends.
         if (step.next_level == 0 || step.next_level >= level)
@@ -272,12 +297,13 @@ template <RadixFormat Format, TableReader Reader,
           return stop(FaultReason::kSkippedBits, level, entry_at);
         here.table = Space(step.address);
         here.level = step.next_level;
-        found[found_count++] = here;
+        if (remembers)
+          found[found_count++] = {here.table.value(), here.level, here.permissions.bits()};
         continue;
       }
       if (const auto refused = Format::refuse(here.permissions, ask))
         return stop(*refused, level, entry_at);
-      const std::uint64_t now = *entry | bits;
+      const std::uint64_t now = entry | bits;
       const Leaf<Space> found_leaf{.page = Space(step.address),
                                    .page_lg2 = step.page_lg2,
                                    .level = static_cast<std::uint8_t>(level),
@@ -288,7 +314,7 @@ template <RadixFormat Format, TableReader Reader,
         refused->references += references;
         return Failure{*refused};
       }
-      if (owed_count != 0) {
+      if (owed_count != 0) [[unlikely]] {
         const auto settled = detail::settle_updates(
             reader, std::span<const detail::OwedUpdate>(owed.data(), owed_count));
         references += reader.take_references();
@@ -305,7 +331,9 @@ template <RadixFormat Format, TableReader Reader,
         }
       }
       // Only now: who starts from a known table must owe nothing above it.
-      for (std::size_t i = 0; i < found_count; ++i) cache.store(input, found[i]);
+      for (std::size_t i = 0; i < found_count; ++i)
+        cache.store(input, {Space(found[i].table), found[i].level,
+                            Permissions::from_bits(found[i].permissions)});
       Leaf<Space> answer = found_leaf;
       answer.references = references;
       return answer;

@@ -92,10 +92,12 @@ class IntervalIndex {
     const unsigned lg2 = block_lg2(level);
     const std::uint64_t before = kBefore.get(word) << lg2;
     const std::uint64_t first = (at >> lg2 << lg2) - before;
-    return Mapping{.range = {Iova(first), Iova(first + ((kBlocks.get(word) + 1) << lg2) - 1)},
-                   .output = Gpa((kOutputPage.get(word) << kPageLg2) - before),
-                   .permissions = Permissions::from_bits(kPermissions.get(word)),
-                   .mmio = kMmio.is_set(word)};
+    return Mapping{
+        .range = {Iova(first), Iova(first + ((kBlocks.get(word) + 1) << lg2) - 1)},
+        .output = Gpa((kOutputPage.get(word) << kPageLg2) - before),
+        .permissions = Permissions::of((kPermissions.get(word) & Permissions::kReadBit) != 0,
+                                       (kPermissions.get(word) & Permissions::kWriteBit) != 0),
+        .mmio = kMmio.is_set(word)};
   }
   [[nodiscard]] static std::optional<Cut> cut(const Mapping& mapping);
 

@@ -15,12 +15,11 @@ std::uint16_t placed(unsigned flags, unsigned from, unsigned n, unsigned to) {
 }  // namespace
 
 Mapping Leaf::at(unsigned slot) const {
-  const unsigned bits = (readable >> slot & 1U) * Permissions::kReadBit |
-                        (writable >> slot & 1U) * Permissions::kWriteBit;
-  return Mapping{.range = {Iova(first[slot]), Iova(rest[slot].last)},
-                 .output = Gpa(rest[slot].output),
-                 .permissions = Permissions::from_bits(bits),
-                 .mmio = (mmio >> slot & 1) != 0};
+  return Mapping{
+      .range = {Iova(first[slot]), Iova(rest[slot].last)},
+      .output = Gpa(rest[slot].output),
+      .permissions = Permissions::of((readable >> slot & 1) != 0, (writable >> slot & 1) != 0),
+      .mmio = (mmio >> slot & 1) != 0};
 }
 
 void Leaf::set(unsigned slot, const Mapping& m) {

@@ -51,10 +51,10 @@ class Resource {
   }
 
   // The guest: replaces what is current, waits for the ticket, destroys the old one. Goes on until
-  // `threads` device threads have come and gone.
+  // there was something to wait for, and `threads` device threads have come and gone.
   void replace(int rounds, std::uint64_t threads) {
     std::size_t now = 0;
-    for (int i = 0; i < rounds || ended_ < threads; ++i) {
+    for (int i = 0; goes_on(i, rounds, bursts_.sum(0) / 16) || ended_ < threads; ++i) {
       const std::size_t next = (now + 1) % kPlaces;
       places_[next] = static_cast<std::uint64_t>(i);
       current_.store(next, std::memory_order_release);

@@ -34,8 +34,8 @@ std::optional<unsigned> leaf_lg2(std::uint64_t entry, unsigned level) {
 }
 
 std::optional<FaultReason> missing(const Ask& ask, bool may_read, bool may_write) {
-  if ((ask.read || ask.execute) && !may_read) return FaultReason::kNoReadPermission;
   if (ask.write && !may_write) return FaultReason::kNoWritePermission;
+  if ((ask.read || ask.execute) && !may_read) return FaultReason::kNoReadPermission;
   return std::nullopt;
 }
 

@@ -31,7 +31,7 @@ struct AmdV1 {
 //   since sizes end at 2^51. So is a leaf at level 6.
 // - NextLevel=7 with exactly the next level's size (2 MiB at level 1) is one too: settled 3,
 //   "NextLevel 0/7", says smaller. Other evidence lets it through.
-// - For an atomic without either right, read is named.
+// - For an atomic without either right, write is named, as for VT-d.
 // - A is set on every level, D only in the replica that was used.
 [[nodiscard]] Verdict walk(const AmdV1& tables, const Ask& ask, TableReader& reader);
 

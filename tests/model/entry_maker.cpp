@@ -28,6 +28,25 @@ std::uint64_t sometimes_reserved(const Format& format) {
   return address | bit(7) | bit(11) | bits(29, 12) | bit(62);
 }
 
+std::uint64_t harmless_bits(const Format& format, unsigned level, bool leaf) {
+  if (const auto* v1 = std::get_if<AmdV1>(&format)) {
+    std::uint64_t mask = bits(8, 1) | bit(63);
+    if (leaf) mask |= bits(60, 59);                      // U, FC
+    if (leaf && v1->memory_class) mask |= bits(58, 57);  // PMC
+    return mask;
+  }
+  if (const auto* ss = std::get_if<VtdSecondStage>(&format)) {
+    std::uint64_t mask = bits(6, 2) | bits(10, 8) | bits(61, 52) | bit(63);
+    if (leaf && level == 1) mask |= bit(7);
+    if (leaf && ss->snoop_control) mask |= bit(11);
+    if (leaf && ss->transient_leaf) mask |= bit(62);
+    return mask;
+  }
+  std::uint64_t mask = bits(6, 3) | bits(11, 8) | bits(62, 52);
+  if (leaf) mask |= level == 1 ? bit(7) : bit(12);  // PAT
+  return mask;
+}
+
 std::uint64_t shape_bits(const Format& format) { return is_v1(format) ? bits(11, 9) : bit(7); }
 
 unsigned output_width(const Format& format) {

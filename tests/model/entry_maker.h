@@ -38,6 +38,10 @@ struct RightBits {
 // Bits that are reserved in some entry of the format.
 [[nodiscard]] std::uint64_t sometimes_reserved(const Format& format);
 
+// Bits that an entry may have set and stay right: those that hardware sets or ignores, and those
+// that mean something which is no business of a walk's.
+[[nodiscard]] std::uint64_t harmless_bits(const Format& format, unsigned level, bool leaf);
+
 // Bits in which a leaf differs from a pointer to a table.
 [[nodiscard]] std::uint64_t shape_bits(const Format& format);
 

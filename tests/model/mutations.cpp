@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/model/mutations.h"
 
+#include <algorithm>
+
 #include "tests/model/entry_maker.h"
 
 namespace weir::model {
@@ -31,7 +33,7 @@ std::uint64_t broken(const Format& format, const Place& place, std::uint64_t ent
                      std::uint64_t own_page, std::uint64_t absent_page, Random& random) {
   const RightBits rights = right_bits(format);
   const std::uint64_t address = bits(51, 12);
-  switch (random.below(16)) {
+  switch (random.below(17)) {
     case 0:
       return 0;
     case 1:
@@ -72,15 +74,28 @@ std::uint64_t broken(const Format& format, const Place& place, std::uint64_t ent
         return leaf_entry(format, place.level, random.next() & bits(38, lg2), lg2) | low;
       }
       return random.next();
+    case 15:  // a size that this level may or may not have, or none at all
+      if (std::holds_alternative<AmdV1>(format)) {
+        const unsigned lg2 = random.chance(50) ? level_lg2(place.level) + random.between(0, 10)
+                                               : random.between(13, 53);
+        const std::uint64_t code = bits(std::min(lg2, 53U) - 2, 12) & address;
+        return ((entry | shape_bits(format)) & ~address) | code |
+               (random.next() & address & ~bits(std::min(lg2, 52U) - 1, 12));
+      }
+      return entry | (harmless_bits(format, place.level, place.leaf) & random.next());
     default:  // bits that software may use, and those a walk sets
       return entry | random_bit_of(bits(10, 2) | bits(62, 52), random);
   }
 }
 
+const Format& format_of(const World& world, const Place& place) {
+  return world.lower && place.stage != Stage::kStage1 ? *world.lower : world.upper;
+}
+
 void break_one(World& world, const std::vector<Place>& places, Random& random) {
   const Place& place = choose(places, random);
   const bool nested = world.lower.has_value();
-  const Format& format = nested && place.stage != Stage::kStage1 ? *world.lower : world.upper;
+  const Format& format = format_of(world, place);
   // The upper tables' pointers are shifted against the image by what the root is.
   const std::uint64_t offset =
       nested && place.stage == Stage::kStage1 ? root_of(world.upper) & ~bits(29, 0) : 0;
@@ -98,6 +113,16 @@ void break_a_root(World& world, Random& random) {
 }
 
 }  // namespace
+
+void decorate_some(World& world, const std::vector<Place>& places, Random& random) {
+  if (random.chance(40)) return;
+  for (const Place& place : places) {
+    if (random.chance(50)) continue;
+    const std::uint64_t harmless =
+        harmless_bits(format_of(world, place), place.level, place.leaf) & random.next();
+    world.image.store(place.at, *world.image.load(place.at) | harmless);
+  }
+}
 
 void break_some(World& world, const std::vector<Place>& places, Random& random) {
   if (places.empty()) return;

@@ -10,6 +10,9 @@
 
 namespace weir::model {
 
+// Sets harmless bits in some of the world's entries: nothing is wrong with it afterwards.
+void decorate_some(World& world, const std::vector<Place>& places, Random& random);
+
 // Breaks none, one or a few of the world's entries, sometimes a root or a page. Stages and levels
 // are chosen evenly, then one of the places there, then what happens to it.
 void break_some(World& world, const std::vector<Place>& places, Random& random);

@@ -172,6 +172,7 @@ World random_world(std::uint64_t seed, FormatKind upper, std::optional<FormatKin
   }
   world.image.make_absent(kAbsentPage);
   if (world.targets.empty()) world.targets.push_back({});
+  decorate_some(world, places, random);
   break_some(world, places, random);
   return world;
 }

@@ -164,11 +164,11 @@ Verdict translate(const Format& format, const Ask& ask, const Image& image, Stag
 Verdict translate_nested(const Format& upper, const Format& lower, const Ask& ask,
                          const Image& image, Stage lower_stage) {
   if (std::holds_alternative<AmdV1>(lower)) {
-    const bool no_read = (ask.read || ask.execute) && !ask.device_read;
-    if (no_read || (ask.write && !ask.device_write)) {
+    const bool no_write = ask.write && !ask.device_write;
+    if (no_write || ((ask.read || ask.execute) && !ask.device_read)) {
       Verdict v;
       v.stage = lower_stage;
-      v.reason = no_read ? FaultReason::kNoReadPermission : FaultReason::kNoWritePermission;
+      v.reason = no_write ? FaultReason::kNoWritePermission : FaultReason::kNoReadPermission;
       v.detail = Detail::kDeviceRights;
       return v;
     }

@@ -53,9 +53,9 @@ Verdict walk(const VtdSecondStage& tables, const Ask& ask, TableReader& reader) 
     const std::uint64_t entry = *found;
     ++w.verdict.references;
 
+    if (ask.write && !has(entry, kWrite)) return w.stop(level, at, FaultReason::kNoWritePermission);
     if ((ask.read || ask.execute) && !has(entry, kRead))
       return w.stop(level, at, FaultReason::kNoReadPermission);
-    if (ask.write && !has(entry, kWrite)) return w.stop(level, at, FaultReason::kNoWritePermission);
     w.verdict.readable = w.verdict.readable && has(entry, kRead);
     w.verdict.writable = w.verdict.writable && has(entry, kWrite);
 

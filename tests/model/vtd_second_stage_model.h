@@ -21,9 +21,9 @@ struct VtdSecondStage {
   bool accessed_dirty = false;  // SSADE: A is bit 8, D is bit 9
 };
 
-// Open in the sheets, and decided here: for an atomic without either right, read is named. Bit 2
-// (X) decides nothing and execute requests need read. A and D are set only where the whole
-// translation succeeds.
+// Open in the sheets, and decided here: for an atomic without either right, write is named (its
+// condition, LGN.2, is numbered before the read's). Bit 2 (X) decides nothing and execute requests
+// need read. A and D are set only where the whole translation succeeds.
 [[nodiscard]] Verdict walk(const VtdSecondStage& tables, const Ask& ask, TableReader& reader);
 
 }  // namespace weir::model

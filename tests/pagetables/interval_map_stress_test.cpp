@@ -37,7 +37,7 @@ Mapping sealed(std::uint64_t first, std::uint64_t last, std::uint64_t generation
   const std::uint64_t hash = mix(first ^ mix(last ^ mix(page))) >> 40;
   return {{Iova(first), Iova(last)},
           Gpa((hash << 16 | page) << 12),
-          Permissions::from_bits(hash),
+          Permissions::of((hash & 1) != 0, (hash & 2) != 0),
           (hash & 4) != 0};
 }
 

@@ -66,9 +66,12 @@ TYPED_TEST(PairFailures, OfStage2AtEveryReadOfStage1) {
 
         // Tables are read whatever the request wants; only the final address is written.
         world.ram.at(at) = *Lower::deny(word, Access::kWrite);
-        EXPECT_TRUE(world.walk_nested().ok());
+        const auto reading = world.walk_nested();
+        ASSERT_TRUE(reading.ok());
         const auto write = world.walk_nested({.access = Access::kWrite});
         const bool on_the_way = world.lower_entry_at(world.ipas().back(), level) == at;
+        EXPECT_EQ(reading->permissions().can_write(), !on_the_way);
+        EXPECT_TRUE(reading->upper.permissions.can_write());
         if (on_the_way) {
           const unsigned judged = Lower::kJudgedAtLeaf ? 1 : level;
           EXPECT_NESTED_STOP(write, Stage::kStage2, FaultReason::kNoWritePermission, judged,

@@ -36,7 +36,7 @@ struct X86FirstStageFacts {
     if (access == Access::kRead) return std::nullopt;
     return word & ~std::uint64_t{2};
   }
-  static constexpr bool kJudgedAtLeaf = true;
+  static constexpr bool kJudgedAtLeaf = false;
   static constexpr bool kNamesLevels = false;
   static constexpr std::array kNothing{FaultReason::kNotPresent, FaultReason::kNotPresent};
   // PS where there are no pages of that size, or low address bits of a large page; in level 1 all
