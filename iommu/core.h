@@ -162,6 +162,18 @@ class IommuCore {
 // As people write a function: segment:bus:device.function.
 [[nodiscard]] std::string name_of(Requester requester);
 
+[[nodiscard]] inline Request make_request(const Port& port, Iova iova, std::uint64_t size,
+                                          Access access, const DmaAttributes& attributes) {
+  return {.requester = port.requester,
+          .pasid = attributes.pasid,
+          .iova = iova,
+          .size = size,
+          .access = access,
+          .address_type = attributes.address_type,
+          .privileged = attributes.privileged,
+          .execute = attributes.execute};
+}
+
 // The way of a request (translate.cpp): the numbered steps.
 [[nodiscard]] Result<Translation, Fault> translate(DmaPort::Burst::State& burst,
                                                    const Request& request);

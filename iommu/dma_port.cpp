@@ -9,17 +9,7 @@
 namespace weir {
 namespace {
 
-[[nodiscard]] Request make_request(const core::Port& port, Iova iova, std::uint64_t size,
-                                   Access access, const DmaAttributes& attributes) {
-  return {.requester = port.requester,
-          .pasid = attributes.pasid,
-          .iova = iova,
-          .size = size,
-          .access = access,
-          .address_type = attributes.address_type,
-          .privileged = attributes.privileged,
-          .execute = attributes.execute};
-}
+using core::make_request;
 
 [[nodiscard]] bool wraps(Iova iova, std::uint64_t size) {
   return size != 0 && iova + (size - 1) < iova;
@@ -43,11 +33,6 @@ DmaPort::Burst::Burst(DmaPort& port)
 }
 
 DmaPort::Burst::~Burst() { state_.port.core.leave(state_.slot); }
-
-Result<Translation, Fault> DmaPort::Burst::translate(Iova iova, std::uint64_t size, Access access,
-                                                     const DmaAttributes& attributes) {
-  return core::translate(state_, make_request(state_.port, iova, size, access, attributes));
-}
 
 // ---- DmaPort
 
