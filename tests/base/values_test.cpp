@@ -30,14 +30,42 @@ TEST(Permissions, EveryAccessAgainstEveryRight) {
   EXPECT_FALSE(w.allows(Access::kRead));
   EXPECT_TRUE(w.allows(Access::kWrite));
   EXPECT_FALSE(w.allows(Access::kReadWrite)) << "an atomic needs both";
-  EXPECT_EQ(r & w, none);
+  EXPECT_FALSE((r & w).can_read() || (r & w).can_write());
+  EXPECT_TRUE((r & w).can_execute() && (r & w).user()) << "neither takes these away";
   EXPECT_EQ(rw & w, w);
   EXPECT_EQ(Permissions(), none);
-  EXPECT_EQ(Permissions::from_bits(0xfffffffffffffffc), none) << "other bits are not rights";
+  EXPECT_EQ(Permissions::from_bits(0xfffffffffffffff0), none) << "other bits are not rights";
   EXPECT_EQ(Permissions::from_bits(0xffffffffffffffff), rw);
+  EXPECT_EQ(rw.without_write(), r);
+  EXPECT_EQ(rw.without_read(), w);
   EXPECT_FALSE(writes(Access::kRead));
   EXPECT_TRUE(writes(Access::kWrite));
   EXPECT_TRUE(writes(Access::kReadWrite));
+}
+
+// One denial at a time, and which is named where several apply.
+TEST(Permissions, JudgedWithTheRequestersOwnModes) {
+  const auto without = [](std::uint8_t bit) {
+    return Permissions::from_bits(static_cast<std::uint64_t>(~bit & Permissions::kAllBits));
+  };
+  const Permissions all = Permissions::all();
+  EXPECT_EQ(judge(all, {.access = Access::kReadWrite, .execute = true}), std::nullopt);
+  EXPECT_EQ(judge(without(Permissions::kUserBit), {}), Denial::kUser);
+  EXPECT_EQ(judge(without(Permissions::kUserBit), {.privileged = true}), std::nullopt);
+  EXPECT_EQ(judge(without(Permissions::kReadBit), {}), Denial::kRead);
+  EXPECT_EQ(judge(without(Permissions::kReadBit), {.access = Access::kWrite}), std::nullopt);
+  const Permissions read_only = without(Permissions::kWriteBit);
+  EXPECT_EQ(judge(read_only, {.access = Access::kWrite}), Denial::kWrite);
+  EXPECT_EQ(judge(read_only, {.access = Access::kWrite, .privileged = true}), Denial::kWrite);
+  EXPECT_EQ(judge(read_only,
+                  {.access = Access::kWrite, .privileged = true, .write_protect = false}),
+            std::nullopt);
+  EXPECT_EQ(judge(read_only, {.access = Access::kWrite, .write_protect = false}), Denial::kWrite)
+      << "only privileged writes are let off";
+  EXPECT_EQ(judge(without(Permissions::kExecuteBit), {.execute = true}), Denial::kExecute);
+  EXPECT_EQ(judge(without(Permissions::kExecuteBit), {}), std::nullopt);
+  EXPECT_EQ(judge(Permissions::none(), {.access = Access::kReadWrite, .execute = true}),
+            Denial::kUser);
 }
 
 Result<std::unique_ptr<int>, std::string> give(bool well) {

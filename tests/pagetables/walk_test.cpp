@@ -152,7 +152,7 @@ TEST(Walk, PermissionsAreThoseOfEveryLevel) {
       EXPECT_EQ(write.ok(), bits == 2);
       const auto& good = bits == 1 ? read : write;
       const auto& bad = bits == 1 ? write : read;
-      EXPECT_EQ(good->permissions.bits(), bits);
+      EXPECT_EQ(good->permissions.bits(), bits | 0xc);
       EXPECT_EQ(bad.error().level, weak);
       EXPECT_EQ(bad.error().reason,
                 bits == 1 ? FaultReason::kNoWritePermission : FaultReason::kNoReadPermission);
