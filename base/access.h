@@ -17,6 +17,12 @@ enum class AddressType : std::uint8_t { kUntranslated, kTranslationRequest, kTra
 // execution allow both.
 class Permissions {
  public:
+  static constexpr std::uint8_t kReadBit = 1;
+  static constexpr std::uint8_t kWriteBit = 2;
+  static constexpr std::uint8_t kExecuteBit = 4;
+  static constexpr std::uint8_t kUserBit = 8;  // requests without privilege may use it
+  static constexpr std::uint8_t kAllBits = 15;
+
   constexpr Permissions() = default;
   [[nodiscard]] static constexpr Permissions none() { return Permissions(0); }
   [[nodiscard]] static constexpr Permissions all() { return Permissions(kAllBits); }
@@ -37,15 +43,12 @@ class Permissions {
   [[nodiscard]] constexpr bool can_execute() const { return (bits_ & kExecuteBit) != 0; }
   [[nodiscard]] constexpr bool user() const { return (bits_ & kUserBit) != 0; }
   [[nodiscard]] constexpr bool allows(Access access) const {
-    switch (access) {
-      case Access::kRead:
-        return can_read();
-      case Access::kWrite:
-        return can_write();
-      case Access::kReadWrite:
-        return can_read() && can_write();
-    }
-    return false;
+    // Arithmetic instead of a switch: every request asks this.
+    static_assert(static_cast<unsigned>(Access::kRead) + 1 == kReadBit);
+    static_assert(static_cast<unsigned>(Access::kWrite) + 1 == kWriteBit);
+    static_assert(static_cast<unsigned>(Access::kReadWrite) + 1 == (kReadBit | kWriteBit));
+    const unsigned needed = static_cast<unsigned>(access) + 1;
+    return (bits_ & needed) == needed;
   }
   [[nodiscard]] constexpr Permissions without_read() const {
     return Permissions(static_cast<std::uint8_t>(bits_ & ~kReadBit));
@@ -60,12 +63,6 @@ class Permissions {
     return Permissions(static_cast<std::uint8_t>(a.bits_ & b.bits_));
   }
   friend constexpr bool operator==(Permissions, Permissions) = default;
-
-  static constexpr std::uint8_t kReadBit = 1;
-  static constexpr std::uint8_t kWriteBit = 2;
-  static constexpr std::uint8_t kExecuteBit = 4;
-  static constexpr std::uint8_t kUserBit = 8;  // requests without privilege may use it
-  static constexpr std::uint8_t kAllBits = 15;
 
  private:
   constexpr explicit Permissions(std::uint8_t bits) : bits_(bits) {}

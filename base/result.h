@@ -26,6 +26,9 @@ class [[nodiscard]] Result {
   template <typename F>
   constexpr Result(Failure<F> failure) : held_(std::in_place_index<1>, std::move(failure.error)) {}
 
+  // Holds a T{}, to be filled in where it stands: for values too large to be moved about.
+  constexpr explicit Result(std::in_place_t) : held_(std::in_place_index<0>) {}
+
   [[nodiscard]] constexpr bool ok() const { return held_.index() == 0; }
   constexpr explicit operator bool() const { return ok(); }
 

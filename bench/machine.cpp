@@ -3,9 +3,14 @@
 
 #include <cstdlib>
 #include <stdexcept>
+#include <utility>
 
-#include "bench/bench_unit.h"
 #include "pagetables/table_builder.h"
+#include "pagetables/vtd_second_stage.h"
+#include "vendors/vtd/dmar.h"
+#include "vendors/vtd/registers.h"
+#include "vendors/vtd/tables.h"
+#include "vendors/vtd/unit.h"
 
 namespace weir::bench {
 namespace {
@@ -19,17 +24,9 @@ constexpr std::uint64_t kUnitRegisters = 0xfed9'0000;
 constexpr Hpa kRam{0x7f00'0000'0000};
 constexpr Gpa kTables{0x1000};  // in the first slot
 
-// Covers the devices of the machine's table, and no others.
-class OneUnit final : public TableParser {
- public:
-  [[nodiscard]] Result<Coverage, TableError> parse(std::span<const std::byte>) const override {
-    UnitCoverage unit;
-    unit.register_base = kUnitRegisters;
-    for (std::uint8_t i = 0; i < Machine::kTranslated; ++i)
-      unit.scopes.push_back({.path = {{static_cast<std::uint8_t>(4 + i), 0}}});
-    return Coverage{{unit}};
-  }
-};
+constexpr unsigned kLevels = 4;
+constexpr std::uint8_t kFirstDevice = 4;
+constexpr DomainId kDomain{1};
 
 [[noreturn]] void give_up(const std::string& what) {
   throw std::runtime_error("the machine to measure cannot be built: " + what);
@@ -62,21 +59,61 @@ struct Machine::Ram {
 
 namespace {
 
+// Gives zeroed pages one after the other.
+class PagePool {
+ public:
+  [[nodiscard]] Gpa take() { return std::exchange(next_, next_ + kPageSize); }
+
+ private:
+  Gpa next_ = kTables;
+};
+
+// What a guest's driver does before it turns translation on: the page table of the workload, and
+// a context for every translated function. Gives the root table.
 Gpa write_tables(const Workload& workload, const PhysicalMemory& memory) {
-  Gpa next = kTables;
-  const auto take = [&next]() -> std::optional<Gpa> {
-    const Gpa page = next;
-    next = next + kPageSize;
-    return page;
-  };
-  const Gpa root = *take();
-  pagetables::TableBuilder<VtdSecondStage> builder(memory, BenchUnit::kRules, root,
-                                                   BenchUnit::kLevels, take);
+  PagePool pages;
+  pagetables::TableBuilder<VtdSecondStage> builder(memory, VtdSecondStage::rules({}), pages.take(),
+                                                   kLevels,
+                                                   [&] { return std::optional(pages.take()); });
   for (std::size_t i = 0; i < workload.pages(); ++i)
     if (!builder.map(workload.page(i).value(), kPageSize, workload.gpa_of_page(i),
                      Permissions::read_write(), kPageLg2))
       give_up("a page of the workload cannot be mapped");
+  const Gpa root = pages.take();
+  const Gpa contexts = pages.take();
+  const auto put = [&](Gpa at, std::uint64_t word) {
+    if (!memory.store64(at, word)) give_up("a table entry cannot be written");
+  };
+  using namespace vtd;
+  put(root, root_entry::kContextTable.in_place(contexts.value()) | root_entry::kPresent.kMask);
+  for (unsigned i = 0; i < Machine::kTranslated; ++i) {
+    const Gpa entry =
+        contexts + Requester::from_bdf(0, kFirstDevice + i, 0).devfn() * kTableEntryBytes;
+    put(entry + 8, context_entry::kDomain.of(kDomain.value) |
+                       context_entry::kAddressWidth.of(kLevels - 2));  // AW 2 is four levels
+    put(entry, context_entry::kSecondStageTable.in_place(builder.root().value()) |
+                   context_entry::kPresent.kMask);
+  }
   return root;
+}
+
+// Coverage as the firmware would write it: the translated functions by name, and no others.
+std::vector<std::byte> make_dmar() {
+  UnitCoverage unit;
+  unit.register_base = kUnitRegisters;
+  for (std::uint8_t i = 0; i < Machine::kTranslated; ++i)
+    unit.scopes.push_back({.path = {{static_cast<std::uint8_t>(kFirstDevice + i), 0}}});
+  return vtd::build_dmar({{unit}});
+}
+
+// The driver's last steps.
+void turn_on(vtd::Unit& unit, Gpa root) {
+  using namespace vtd::reg;
+  unit.write_register(rtaddr::kRegister.offset, 8, root.value());
+  unit.write_register(global::kCommand.offset, 4, global::kRootPointer.kMask);
+  unit.write_register(global::kCommand.offset, 4, global::kTranslation.kMask);
+  if ((unit.read_register(global::kStatus.offset, 4) & global::kTranslation.kMask) == 0)
+    give_up("translation does not come on");
 }
 
 }  // namespace
@@ -86,15 +123,15 @@ Machine::Machine(const Workload& workload, std::size_t entries)
       iommu_(std::make_unique<Iommu>(IommuConfig{
           .memory = ram_->memory, .host_map = ram_->slots, .caches = {.entries = entries}})) {
   const Gpa root = write_tables(workload, PhysicalMemory(ram_->memory, ram_->slots));
-  if (!iommu_->use_tables(OneUnit(), {})) give_up("no table");
-  iommu_->add_unit<BenchUnit>(kUnitRegisters, root);
+  if (!iommu_->use_tables(vtd::dmar_parser(), make_dmar())) give_up("the DMAR is refused");
+  turn_on(iommu_->add_unit<vtd::Unit>(kUnitRegisters, vtd::Options{}), root);
   const auto attach = [&](unsigned device) {
     auto port = iommu_->attach({.function = Requester::from_bdf(0, device, 0), .bridges = {}});
     if (!port) give_up(port.error());
     return std::move(port).value();
   };
-  for (unsigned i = 0; i < kTranslated; ++i) translated_[i] = attach(4 + i);
-  bypassing_ = attach(4 + kTranslated);
+  for (unsigned i = 0; i < kTranslated; ++i) translated_[i] = attach(kFirstDevice + i);
+  bypassing_ = attach(kFirstDevice + kTranslated);
 }
 
 Machine::~Machine() = default;

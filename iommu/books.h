@@ -33,6 +33,10 @@ inline void count(iotlb::BurstRegistry::Slot& slot, Outcome outcome) {
   slot.count(static_cast<std::size_t>(outcome));
 }
 
+inline void uncount(iotlb::BurstRegistry::Slot& slot, Outcome outcome) {
+  slot.uncount(static_cast<std::size_t>(outcome));
+}
+
 class RareBooks {
  public:
   void fault(const Fault& fault);

@@ -4,6 +4,9 @@
 #include <spdlog/fmt/fmt.h>
 #include <tbb/concurrent_hash_map.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "iommu/cached_host_map.h"
 
 namespace weir::core {
@@ -87,31 +90,35 @@ std::uint64_t IommuCore::change_memory(std::shared_ptr<const GuestMemory> memory
 }
 
 void IommuCore::free_retired() {
+  std::vector<Retired> gone;  // destroyed without the lock: host maps are the embedder's code
   const MutexLock lock(mutex_);
-  std::erase_if(retired_, [&](const Retired& r) { return tracker.settled(r.serial); });
+  const auto settled = std::partition(retired_.begin(), retired_.end(),
+                                      [&](const Retired& r) { return !tracker.settled(r.serial); });
+  gone.assign(std::make_move_iterator(settled), std::make_move_iterator(retired_.end()));
+  retired_.erase(settled, retired_.end());
 }
 
-void IommuCore::leave(iotlb::BurstRegistry::Slot& slot, const UnitCore* except) {
-  if (bursts.leave(slot) && tracker.waiting()) [[unlikely]]
-    poll(except);
+void IommuCore::leave(iotlb::BurstRegistry::Slot& slot) {
+  if (tracker.held_up_by(bursts.leave(slot))) [[unlikely]]
+    poll();
 }
 
 // One thread at a time does the work; another's request is noted and makes the first go round
 // again. Acquire-release: a request counted by the runner's subtraction happened before its next
 // round.
-void IommuCore::poll(const UnitCore* except) {
+void IommuCore::poll() {
   std::uint64_t seen = poll_requests_.fetch_add(1, std::memory_order_acq_rel) + 1;
   if (seen != 1) return;
   while (seen != 0) {
-    poll_once(except);
+    poll_once();
     seen = poll_requests_.fetch_sub(seen, std::memory_order_acq_rel) - seen;
-    except = nullptr;
   }
 }
 
-void IommuCore::poll_once(const UnitCore* except) {
+void IommuCore::poll_once() {
   for (const auto& unit : units)
-    if (unit.get() != except && unit->unit != nullptr) unit->unit->poll();
+    if (unit->unit != nullptr) unit->unit->poll();
+  tracker.collect();
   free_retired();
   const auto overdue = tracker.take_overdue(clock.now(), pin_limit);
   for (const iotlb::OverduePin& pin : overdue) {

@@ -109,10 +109,9 @@ class IommuCore {
                                             std::shared_ptr<const pagetables::HostMap> host_map);
   [[nodiscard]] std::uint64_t host_map_changed(AddressRange<Gpa> range);
 
-  // Ends the calling thread's burst, and polls if it was the last that somebody waited for.
-  // `except`: a unit that is running its own queue right now and will look by itself.
-  void leave(iotlb::BurstRegistry::Slot& slot, const UnitCore* except = nullptr);
-  void poll(const UnitCore* except = nullptr);
+  // Ends the calling thread's burst, and polls if somebody may have waited for it.
+  void leave(iotlb::BurstRegistry::Slot& slot);
+  void poll();
 
   // False: no such pin (any more). Polls if somebody waited for it.
   bool end_pin(std::uint64_t id);
@@ -131,7 +130,7 @@ class IommuCore {
   const Clock::Duration pin_limit;
 
   iotlb::BurstRegistry bursts;
-  iotlb::FlushTracker tracker{bursts};
+  iotlb::FlushTracker tracker{bursts, &clock};
   RareBooks books;
   Log log;
 
@@ -149,7 +148,7 @@ class IommuCore {
   [[nodiscard]] std::unique_ptr<const pagetables::PhysicalMemory> snapshot(
       std::shared_ptr<const GuestMemory> memory,
       std::shared_ptr<const pagetables::HostMap> host_map) const;
-  void poll_once(const UnitCore* except);
+  void poll_once();
   void free_retired();
 
   std::atomic<const pagetables::PhysicalMemory*> memory_{nullptr};
@@ -163,6 +162,18 @@ class IommuCore {
 // As people write a function: segment:bus:device.function.
 [[nodiscard]] std::string name_of(Requester requester);
 
+[[nodiscard]] inline Request make_request(const Port& port, Iova iova, std::uint64_t size,
+                                          Access access, const DmaAttributes& attributes) {
+  return {.requester = port.requester,
+          .pasid = attributes.pasid,
+          .iova = iova,
+          .size = size,
+          .access = access,
+          .address_type = attributes.address_type,
+          .privileged = attributes.privileged,
+          .execute = attributes.execute};
+}
+
 // The way of a request (translate.cpp): the numbered steps.
 [[nodiscard]] Result<Translation, Fault> translate(DmaPort::Burst::State& burst,
                                                    const Request& request);
@@ -172,8 +183,9 @@ class IommuCore {
 [[nodiscard]] Result<Done, Fault> deliver_interrupt(DmaPort::Burst::State& burst,
                                                     const Request& request,
                                                     std::span<const std::byte> data);
-// The target of a translated piece refused the access: told, but the piece has been booked.
-[[nodiscard]] Fault refuse(DmaPort::Burst::State& burst, const Request& request,
+// A piece that was translated, and booked as `booked`, did not come to an end after all: booked as
+// a fault instead (L9), and told.
+[[nodiscard]] Fault refuse(DmaPort::Burst::State& burst, const Request& request, Outcome booked,
                            FaultReason reason = FaultReason::kHostMapPermission);
 // A fault that the core itself found, booked and told.
 [[nodiscard]] Fault fail(DmaPort::Burst::State& burst, const Request& request, FaultReason reason,

@@ -9,17 +9,7 @@
 namespace weir {
 namespace {
 
-[[nodiscard]] Request make_request(const core::Port& port, Iova iova, std::uint64_t size,
-                                   Access access, const DmaAttributes& attributes) {
-  return {.requester = port.requester,
-          .pasid = attributes.pasid,
-          .iova = iova,
-          .size = size,
-          .access = access,
-          .address_type = attributes.address_type,
-          .privileged = attributes.privileged,
-          .execute = attributes.execute};
-}
+using core::make_request;
 
 [[nodiscard]] bool wraps(Iova iova, std::uint64_t size) {
   return size != 0 && iova + (size - 1) < iova;
@@ -44,11 +34,6 @@ DmaPort::Burst::Burst(DmaPort& port)
 
 DmaPort::Burst::~Burst() { state_.port.core.leave(state_.slot); }
 
-Result<Translation, Fault> DmaPort::Burst::translate(Iova iova, std::uint64_t size, Access access,
-                                                     const DmaAttributes& attributes) {
-  return core::translate(state_, make_request(state_.port, iova, size, access, attributes));
-}
-
 // ---- DmaPort
 
 DmaPort::DmaPort(std::unique_ptr<core::Port> port) : port_(std::move(port)) {}
@@ -72,18 +57,11 @@ Result<Done, Fault> DmaPort::transfer(Iova iova, std::uint64_t size, Access acce
                               FaultReason::kAddressWraps)};
   for (std::uint64_t done = 0; done < size;) {
     const Request request = make_request(*port_, iova + done, size - done, access, attributes);
-    auto piece = core::translate(burst.state_, request);
-    if (piece) {
-      const Result<Done, Fault> copied = copy(burst, request, *piece, done);
-      if (copied) {
-        done += piece->length;
-        continue;
-      }
-      piece = Failure{copied.error()};
-    }
-    Fault fault = piece.error();
-    fault.completed = done;
-    return Failure{fault};
+    burst.state_.completed = done;
+    const auto piece = core::translate(burst.state_, request);
+    if (!piece) return Failure{piece.error()};
+    if (const auto copied = copy(burst, request, *piece, done); !copied) return copied;
+    done += piece->length;
   }
   return Done{};
 }
@@ -95,7 +73,7 @@ Result<Done, Fault> DmaPort::read(Iova iova, std::span<std::byte> to,
       [&](Burst& burst, const Request& request, const Translation& piece,
           std::uint64_t done) -> Result<Done, Fault> {
         if (!read_region(region_of(piece), piece.target_offset, to.subspan(done, piece.length)))
-          return Failure{core::refuse(burst.state_, request)};
+          return Failure{core::refuse(burst.state_, request, piece.outcome)};
         return Done{};
       });
 }
@@ -109,7 +87,7 @@ Result<Done, Fault> DmaPort::write(Iova iova, std::span<const std::byte> from,
                     if (piece.outcome == Outcome::kInterrupt)
                       return core::deliver_interrupt(burst.state_, request, bytes);
                     if (!write_region(region_of(piece), piece.target_offset, bytes))
-                      return Failure{core::refuse(burst.state_, request)};
+                      return Failure{core::refuse(burst.state_, request, piece.outcome)};
                     port_->core.memory().report_dirty(piece.gpa, piece.length);
                     return Done{};
                   });
@@ -126,15 +104,15 @@ Result<std::uint64_t, Fault> DmaPort::atomic(Iova iova, const DmaAttributes& att
     return Failure{core::fail(burst.state_, request, FaultReason::kMisaligned)};
   const auto piece = core::translate(burst.state_, request);
   if (!piece) return Failure{piece.error()};
-  if (piece->length < kWord) return Failure{core::refuse(burst.state_, request)};
+  if (piece->length < kWord) return Failure{core::refuse(burst.state_, request, piece->outcome)};
   const MemoryRegion region = region_of(*piece);
   const auto first = load_region64(region, piece->target_offset);
-  if (!first) return Failure{core::refuse(burst.state_, request)};
+  if (!first) return Failure{core::refuse(burst.state_, request, piece->outcome)};
   for (std::uint64_t old = *first;;) {
     const std::optional<std::uint64_t> desired = change(old);
     if (!desired) return old;
     const auto stored = compare_exchange_region64(region, piece->target_offset, old, *desired);
-    if (!stored) return Failure{core::refuse(burst.state_, request)};
+    if (!stored) return Failure{core::refuse(burst.state_, request, piece->outcome)};
     if (!*stored) continue;
     port_->core.memory().report_dirty(piece->gpa, kWord);
     return old;
@@ -181,13 +159,10 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
     auto piece = core::translate(burst.state_, request);
     if (done == 0) context_changes = burst.state_.context_changes;
     record.several_tags |= context_changes != burst.state_.context_changes;
-    if (!piece) {
-      Fault fault = piece.error();
-      fault.completed = 0;  // nothing was transferred
-      return Failure{fault};
-    }
+    if (!piece) return Failure{piece.error()};
     if (piece->host == nullptr)
-      return Failure{core::refuse(burst.state_, request, FaultReason::kNotPinnable)};
+      return Failure{
+          core::refuse(burst.state_, request, piece->outcome, FaultReason::kNotPinnable)};
     record.host_ranges.push_back({piece->gpa, piece->gpa + (piece->length - 1)});
     auto& spans = pin.spans_;
     const bool adjoins = !spans.empty() && spans.back().host + spans.back().size == piece->host &&

@@ -45,6 +45,10 @@ struct DmaAttributes {
   bool execute = false;
 };
 
+// An untranslated request without a PASID. One object for all, because a temporary would be written
+// anew for every request and read back before it has reached the cache.
+inline constexpr DmaAttributes kPlainDma{};
+
 // Where a request's first byte lies, and how far the answer reaches.
 struct Translation {
   Outcome outcome = Outcome::kHit;  // how it was found; kInterrupt: a message, no memory behind it
@@ -100,7 +104,7 @@ class DmaPort {
     Burst& operator=(const Burst&) = delete;
 
     [[nodiscard]] Result<Translation, Fault> translate(Iova iova, std::uint64_t size, Access access,
-                                                       const DmaAttributes& attributes = {});
+                                                       const DmaAttributes& attributes = kPlainDma);
 
     // What the pipeline keeps between the requests of one burst.
     struct State {
@@ -109,6 +113,7 @@ class DmaPort {
       iotlb::Context context{};
       std::uint64_t context_changes = 0;  // under which `context` was obtained; 0: none yet
       std::uint32_t context_pasid = iotlb::Context::kNoPasid;
+      std::uint64_t completed = 0;  // bytes of the transfer under way that have landed
     };
 
    private:
@@ -123,29 +128,29 @@ class DmaPort {
 
   // Alone, translate opens a burst for the call only and promises nothing about later use.
   [[nodiscard]] Result<Translation, Fault> translate(Iova iova, std::uint64_t size, Access access,
-                                                     const DmaAttributes& attributes = {});
+                                                     const DmaAttributes& attributes = kPlainDma);
 
   // Copies. On a fault, Fault::completed bytes had landed. Writes into the interrupt range become
   // interrupts; anything but an aligned 4-byte write there is a fault.
   [[nodiscard]] Result<Done, Fault> read(Iova iova, std::span<std::byte> to,
-                                         const DmaAttributes& attributes = {});
+                                         const DmaAttributes& attributes = kPlainDma);
   [[nodiscard]] Result<Done, Fault> write(Iova iova, std::span<const std::byte> from,
-                                          const DmaAttributes& attributes = {});
+                                          const DmaAttributes& attributes = kPlainDma);
 
   // PCIe atomics on an aligned 64-bit word; both give the value that was there.
-  [[nodiscard]] Result<std::uint64_t, Fault> compare_exchange(Iova iova, std::uint64_t expected,
-                                                              std::uint64_t desired,
-                                                              const DmaAttributes& attributes = {});
+  [[nodiscard]] Result<std::uint64_t, Fault> compare_exchange(
+      Iova iova, std::uint64_t expected, std::uint64_t desired,
+      const DmaAttributes& attributes = kPlainDma);
   [[nodiscard]] Result<std::uint64_t, Fault> fetch_add(Iova iova, std::uint64_t value,
-                                                       const DmaAttributes& attributes = {});
+                                                       const DmaAttributes& attributes = kPlainDma);
 
   // Pins the whole range or nothing. Refused where a callback stands (kNotPinnable).
   [[nodiscard]] Result<Pin, Fault> map(Iova iova, std::uint64_t size, Access access,
-                                       const DmaAttributes& attributes = {});
+                                       const DmaAttributes& attributes = kPlainDma);
 
   // What a request would find, without leaving a trace. Empty: it would fault.
   [[nodiscard]] std::optional<Translation> peek(Iova iova, Access access,
-                                                const DmaAttributes& attributes = {});
+                                                const DmaAttributes& attributes = kPlainDma);
 
   [[nodiscard]] Requester requester() const;
 

@@ -110,7 +110,9 @@ class Unit {
   // Puts a fault whose `recorded` is true where the guest's driver reads of it.
   virtual void record(const Fault& fault) = 0;
 
-  // Goes on with whatever was parked, as far as it can without waiting.
+  // Goes on with whatever was parked, as far as it can without waiting. Also called from inside the
+  // unit's own calls to UnitHost, on the same thread: a unit that is running its queue takes note
+  // and looks again afterwards.
   virtual void poll() = 0;
 
   // Power-on state. The core has dropped the caches; whatever was parked is forgotten.

@@ -27,7 +27,7 @@ Result<Done, FaultReason> UnitCore::read_memory(Gpa at, std::span<std::byte> to)
   auto& slot = core_.bursts.slot();
   core_.bursts.enter(slot);
   const auto result = core_.memory().read(at, to);
-  core_.leave(slot, this);
+  core_.leave(slot);
   return result;
 }
 
@@ -35,7 +35,7 @@ Result<Done, FaultReason> UnitCore::write_memory(Gpa at, std::span<const std::by
   auto& slot = core_.bursts.slot();
   core_.bursts.enter(slot);
   const auto result = core_.memory().write(at, from);
-  core_.leave(slot, this);
+  core_.leave(slot);
   return result;
 }
 

@@ -37,6 +37,8 @@ class BurstRegistry {
       // Relaxed: a book-keeping sum; readers want it complete only when nothing runs.
       c.store(c.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
     }
+    // Takes one back that this thread has counted.
+    void uncount(std::size_t counter) { count(counter, ~std::uint64_t{0}); }
 
    private:
     friend class BurstRegistry;

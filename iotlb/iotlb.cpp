@@ -44,9 +44,10 @@ class Iotlb::SetLock {
 Iotlb::Iotlb(const IotlbOptions& options) : set_count_(sets_for(options)) {
   if (options.reference)
     reference_ = std::make_unique<ReferenceTlb>(options.entries);
-  else if (set_count_ != 0)
+  else if (set_count_ != 0) {
     sets_ = std::make_unique<Set[]>(set_count_);
-  set_mask_ = set_count_ - 1;
+    set_shift_ = 63 - std::countr_zero(set_count_);
+  }
 }
 
 Iotlb::~Iotlb() = default;

@@ -86,12 +86,14 @@ class Iotlb {
   // Fibonacci hashing: the high half is well mixed.
   [[nodiscard]] static std::uint64_t mix(std::uint64_t x) { return x * words::kSpread >> 32; }
   // PASIDs of a domain share their sets, so that a flush of the domain's page finds all of them.
-  // The domain is hashed on its own: guests use the same addresses in every domain, and those must
-  // not meet in the same few sets.
+  // Guests hand out the same few addresses in every domain, so the domain turns the whole pattern
+  // rather than only a bit of it; and it is the product's highest bits that every bit of a page
+  // number reaches.
   [[nodiscard]] Set& set_of(DomainId domain, std::uint64_t page_number,
                             std::uint8_t page_lg2) const {
-    const std::uint64_t apart = (domain.value * 0xd6e8feb86659fd93) >> 32;
-    return sets_[(mix(page_number + page_lg2) ^ apart) & set_mask_];
+    constexpr std::uint64_t kDomains = 0xd1342543de82ef95;  // odd, unlike kSpread in every digit
+    const std::uint64_t hash = (page_number + page_lg2) * words::kSpread + domain.value * kDomains;
+    return sets_[hash >> 1 >> set_shift_];
   }
   static void mark(Set& set, std::uint64_t way) {
     // Relaxed: a hint for the replacement; written only when it changes, so that a hot entry's line
@@ -109,8 +111,8 @@ class Iotlb {
   std::uint64_t remove_from(Set& set, const Invalidation& what);
 
   // Constant after construction.
-  std::size_t set_count_ = 0;
-  std::uint64_t set_mask_ = 0;  // set_count_ - 1
+  std::size_t set_count_ = 0;  // a power of two
+  int set_shift_ = 0;          // of 63 hash bits, leaves a set's number
   std::unique_ptr<Set[]> sets_;
   std::unique_ptr<ReferenceTlb> reference_;
 

@@ -92,14 +92,12 @@ struct Look {
     const std::uint64_t before = set.sequence.load(std::memory_order_acquire);
     // Acquire, each: a word of a later write makes that write's odd sequence visible below.
     [&]<std::size_t... kWay>(std::index_sequence<kWay...>) {
-      const std::uint64_t has_key[] = {
-          0 - std::uint64_t{set.key[kWay].load(std::memory_order_acquire) == key}...};
-      look.output = (... | (set.output[kWay].load(std::memory_order_acquire) & has_key[kWay]));
-    }
-    (std::make_index_sequence<IotlbSet::kWays>());
-    look.ways = look.output >> words::kWayBit & IotlbSet::kAllWays;
+      look.ways =
+          (... | (std::uint64_t{set.key[kWay].load(std::memory_order_acquire) == key} << kWay));
+    }(std::make_index_sequence<IotlbSet::kWays>());
     constexpr std::uint64_t kLastWay = std::uint64_t{1} << (IotlbSet::kWays - 1);
     const auto first = static_cast<std::size_t>(std::countr_zero(look.ways | kLastWay));
+    look.output = set.output[first].load(std::memory_order_acquire);
     look.other =
         (set.tag[first].load(std::memory_order_acquire) ^ tag) | (look.ways & (look.ways - 1));
     // Relaxed: ordered after the loads above because those are acquire.

@@ -41,19 +41,29 @@ void PhysicalMemory::join(const MemorySlots& slots) {
       const Gpa gpa = slot.first + (first - slot.to);
       const Permissions permissions = slot.permissions & region.permissions;
       // Words keep their alignment on the way, and all of them may be read.
-      const bool plain = region.host != nullptr && permissions.can_read() &&
+      const bool words = region.host != nullptr && permissions.can_read() &&
                          is_aligned(gpa.value() | first.value(), 3);
-      const std::uint64_t offset = first - region.first;
-      joined_.push_back({.first = gpa,
-                         .last = slot.first + (last - slot.to),
-                         .hpa = first,
-                         .region = &region,
-                         .offset = offset,
-                         .permissions = permissions,
-                         .plain = plain ? region.host + offset : nullptr,
-                         .plain_bytes = plain ? (last - first + 1) & ~std::uint64_t{7} : 0});
+      pieces_.push_back(
+          {.first = gpa,
+           .last = slot.first + (last - slot.to),
+           .hpa = first,
+           .region = &region,
+           .offset = first - region.first,
+           .host = region.host == nullptr ? nullptr : region.host + (first - region.first),
+           .permissions = permissions,
+           .word_bytes = words ? (last - first + 1) & ~std::uint64_t{7} : 0});
     }
   }
+  few_ = !pieces_.empty() && pieces_.size() <= kFew;
+  lasts_before_.fill(~std::uint64_t{0});
+  for (std::size_t i = 1; few_ && i < pieces_.size(); ++i)
+    lasts_before_[i - 1] = pieces_[i].first.value() - 1;
+}
+
+std::size_t PhysicalMemory::search(Gpa at) const {
+  const auto after = std::upper_bound(pieces_.begin(), pieces_.end(), at,
+                                      [](Gpa a, const Piece& piece) { return a < piece.first; });
+  return after == pieces_.begin() ? 0 : static_cast<std::size_t>(after - pieces_.begin()) - 1;
 }
 
 Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at) const {

@@ -9,6 +9,7 @@
 // after they were made. Failure is a value; nothing here blocks or logs.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -45,8 +46,45 @@ class PhysicalMemory {
   PhysicalMemory(std::shared_ptr<const GuestMemory> memory,
                  std::shared_ptr<const HostMap> host_map = nullptr, DirtySink* dirty = nullptr);
 
+  // Guest-physical bytes that lie in one piece in one region. Valid as long as the snapshot.
+  struct Piece {
+    Gpa first;
+    Gpa last;
+    Hpa hpa;                     // of `first`
+    const MemoryRegion* region;  // that holds all of it
+    std::uint64_t offset;        // of `first` into the region
+    std::byte* host;             // of `first`, or null where a callback stands
+    Permissions permissions;     // of the host map and of the region
+    std::uint64_t word_bytes;    // from `first` on, that words can be loaded from; 0: no host bytes
+  };
+
+  // The piece around `at`, or null: there is none, or the host map is not a list of slots and has
+  // to be asked (resolve). What a hit lands through.
+  [[nodiscard]] const Piece* find_piece(Gpa at) const {
+    std::size_t index = 0;
+    if (few_) [[likely]] {
+      // A machine has a handful of slots, and which of them is asked for is as good as random:
+      // counted, not searched, so that nothing can be guessed wrongly.
+      for (const std::uint64_t last : lasts_before_) index += at.value() > last ? 1 : 0;
+    } else {
+      if (pieces_.empty()) return nullptr;
+      index = search(at);
+    }
+    const Piece& piece = pieces_[index];
+    return at - piece.first <= piece.last - piece.first ? &piece : nullptr;
+  }
+
   [[nodiscard]] Result<Landing, FaultReason> resolve(Gpa at) const {
-    return joined_.empty() ? resolve_in_two_steps(at) : resolve_joined(at);
+    if (pieces_.empty()) return resolve_in_two_steps(at);
+    const Piece* piece = find_piece(at);
+    if (piece == nullptr) return Failure{FaultReason::kHostMapAbsent};
+    const std::uint64_t inside = at - piece->first;
+    return Landing{.hpa = piece->hpa + inside,
+                   .contiguous = (piece->last - at) + 1,
+                   .region = piece->region,
+                   .offset = piece->offset + inside,
+                   .permissions = piece->permissions,
+                   .references = 0};
   }
 
   // Table entries; `at` must be a multiple of 8. `references`, if given, grows by the host-map
@@ -56,13 +94,23 @@ class PhysicalMemory {
   // The same where it is a plain load from a slot, as walks do it at every step: the word into
   // `word`. False: ask load64, which also says why not.
   [[nodiscard]] bool load64_from_slot(Gpa at, std::uint64_t& word) const {
-    if (joined_.empty()) return false;
-    const Joined& j = joined_[find_joined(at)];
-    const std::uint64_t inside = at - j.first;
-    // An address below `first` comes out above any size.
-    if (inside >= j.plain_bytes || inside % sizeof word != 0) return false;
+    const Piece* piece = nullptr;
+    if (few_) [[likely]] {
+      // Tables keep to their slot: here the comparisons are guessed, so that the load does not wait
+      // for them. An address below a piece comes out above any size.
+      for (const Piece& one : pieces_) {
+        if (at - one.first >= one.word_bytes) continue;
+        piece = &one;
+        break;
+      }
+    } else {
+      piece = find_piece(at);
+    }
+    if (piece == nullptr) return false;
+    const std::uint64_t inside = at - piece->first;
+    if (inside >= piece->word_bytes || inside % sizeof word != 0) return false;
     // Acquire: as in load_region64; an entry's table is read after the entry.
-    word = std::atomic_ref(*reinterpret_cast<std::uint64_t*>(j.plain + inside))
+    word = std::atomic_ref(*reinterpret_cast<std::uint64_t*>(piece->host + inside))
                .load(std::memory_order_acquire);
     return true;
   }
@@ -81,47 +129,20 @@ class PhysicalMemory {
   [[nodiscard]] const GuestMemory& memory() const { return *memory_; }
 
  private:
-  struct Joined {
-    Gpa first;
-    Gpa last;
-    Hpa hpa;                     // of `first`
-    const MemoryRegion* region;  // that holds all of it
-    std::uint64_t offset;        // of `first` into the region
-    Permissions permissions;
-    std::byte* plain;           // of `first`: host bytes that words can be loaded from
-    std::uint64_t plain_bytes;  // a multiple of 8; 0: none
-  };
+  static constexpr std::size_t kFew = 4;
 
   void join(const MemorySlots& slots);
+  [[nodiscard]] std::size_t search(Gpa at) const;
   [[nodiscard]] Result<Landing, FaultReason> resolve_in_two_steps(Gpa at) const;
-  // The last slot that begins at or before `at`, else the first. REQUIRES: there are some.
-  // Branch-light: a machine has a handful of slots, and the array stays in one or two lines.
-  [[nodiscard]] std::size_t find_joined(Gpa at) const {
-    std::size_t low = 0;
-    for (std::size_t count = joined_.size(); count > 1;) {
-      const std::size_t half = count / 2;
-      low += joined_[low + half].first <= at ? half : 0;
-      count -= half;
-    }
-    return low;
-  }
-  [[nodiscard]] Result<Landing, FaultReason> resolve_joined(Gpa at) const {
-    const Joined& j = joined_[find_joined(at)];
-    if (at < j.first || at > j.last) return Failure{FaultReason::kHostMapAbsent};
-    const std::uint64_t inside = at - j.first;
-    return Landing{.hpa = j.hpa + inside,
-                   .contiguous = (j.last - at) + 1,
-                   .region = j.region,
-                   .offset = j.offset + inside,
-                   .permissions = j.permissions,
-                   .references = 0};
-  }
 
   // Constant after construction.
   std::shared_ptr<const GuestMemory> memory_;
   std::shared_ptr<const HostMap> host_map_;
   DirtySink* dirty_;
-  std::vector<Joined> joined_;  // sorted; empty if the host map is not a list of slots
+  bool few_ = false;  // 1…kFew pieces
+  // With few: the byte before the first of every piece but the first one; the rest is beyond reach.
+  std::array<std::uint64_t, kFew - 1> lasts_before_{};
+  std::vector<Piece> pieces_;  // sorted; empty if the host map is not a list of slots
 };
 
 }  // namespace weir::pagetables

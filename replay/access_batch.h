@@ -23,7 +23,7 @@
 namespace weir::replay {
 
 // What the trace says became of an access.
-enum class Expected : std::uint8_t { kHit, kFill, kPassThrough, kUnremapped, kFault, kSynthetic };
+enum class Expected : std::uint8_t { kHit, kFill, kPassThrough, kUnremapped, kFault };
 
 struct PendingAccess {
   ModelMachine::Device* device = nullptr;
@@ -31,7 +31,7 @@ struct PendingAccess {
   std::uint64_t line = 0;
   Requester requester{};
   Iova iova{};
-  Gpa gpa{};                  // kHit, kFill, kPassThrough, kSynthetic
+  Gpa gpa{};                  // kHit, kFill, kPassThrough, kUnremapped
   std::uint16_t code = 0;     // kFault: the front end's own
   std::uint8_t page_lg2 = 0;  // kHit, kFill
   Access access = Access::kRead;

@@ -40,7 +40,6 @@ constexpr std::size_t kDescribed = 10;
   switch (expected) {
     case Expected::kHit:
     case Expected::kFill:
-    case Expected::kSynthetic:
       return outcome == Outcome::kHit || outcome == Outcome::kWalked;
     case Expected::kPassThrough:
     case Expected::kUnremapped:

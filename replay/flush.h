@@ -25,6 +25,8 @@ struct Flush {
   AddressRange<Iova> range = whole_space<Iova>();  // kSelective translations
   Requester requester{};                           // kSelective contexts
   std::uint16_t requester_mask = 0;                // bits of its bdf that need not match
+
+  friend bool operator==(const Flush&, const Flush&) = default;
 };
 
 // Descriptor types of legacy mode; others belong to scalable mode.

@@ -25,7 +25,7 @@ struct ModelMemory::State {
   NoBytes guest_ram;
   std::unique_ptr<std::byte, Unmap> tables;
   std::shared_ptr<const GuestMemory> memory;
-  std::optional<pagetables::PhysicalMemory> physical;
+  std::unique_ptr<const pagetables::PhysicalMemory> physical;
   std::uint64_t used = 0;
 };
 
@@ -43,7 +43,7 @@ Result<ModelMemory, std::string> ModelMemory::create() {
   auto memory = GuestMemory::create(std::move(regions));
   if (!memory) return Failure{memory.error()};
   state->memory = std::make_shared<const GuestMemory>(std::move(memory).value());
-  state->physical.emplace(state->memory);
+  state->physical = std::make_unique<const pagetables::PhysicalMemory>(state->memory);
   return ModelMemory(std::move(state));
 }
 

@@ -129,13 +129,13 @@ QemuReplay::Step QemuReplay::on(const LoggedAccess& access) {
     return Failure{std::string("an access that succeeds through an entry that permits nothing")};
   pending.page_lg2 = *lg2;
   pending.access = permissions.can_read() ? Access::kRead : Access::kWrite;
-  if (auto shown = show_leaf(**who, access); !shown) return shown;
+  if (auto shown = show_leaf(**who, access, leaf_of(access, *lg2)); !shown) return shown;
   return enqueue(pending);
 }
 
 // Makes the tables say what a hit or fill shows.
-QemuReplay::Step QemuReplay::show_leaf(Known& who, const LoggedAccess& access) {
-  const MappedLeaf leaf = leaf_of(access, *page_lg2_of(access.page_mask));
+QemuReplay::Step QemuReplay::show_leaf(Known& who, const LoggedAccess& access,
+                                       const MappedLeaf& leaf) {
   if (who.tables == nullptr) {
     // The log begins after the context entry was used first.
     if (who.has_context) return Done{};  // it says otherwise: the comparison will tell
@@ -293,11 +293,11 @@ QemuReplay::Step QemuReplay::on(const InvalidationDescriptor& descriptor) {
 
 QemuReplay::Step QemuReplay::on(const RegisterWrite& write) {
   run_batch();
-  const auto flush = driver_.write_register(write);
-  if (!flush) return Failure{flush.error()};
-  if (*flush) {
+  const auto written = driver_.write_register(write);
+  if (!written) return Failure{written.error()};
+  if (const std::optional<Flush>& flush = *written) {
     // ICC and IVT are clear again, or the driver would have failed: nothing is in flight here.
-    check_.posted(**flush);
+    check_.posted(*flush);
     check_.completed();
   }
   return Done{};

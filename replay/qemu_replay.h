@@ -72,12 +72,12 @@ class QemuReplay {
   }
 
   [[nodiscard]] Result<Known*, std::string> known(Requester requester);
-  [[nodiscard]] Step set_context(Known& known, Requester requester, std::uint64_t high,
+  [[nodiscard]] Step set_context(Known& who, Requester requester, std::uint64_t high,
                                  std::uint64_t low);
-  void clear_context(Known& known, Requester requester);
+  void clear_context(Known& who, Requester requester);
   [[nodiscard]] Result<DomainTables*, std::string> tables_for(std::uint64_t high,
                                                               std::uint64_t low);
-  [[nodiscard]] Step show_leaf(Known& known, const LoggedAccess& access);
+  [[nodiscard]] Step show_leaf(Known& who, const LoggedAccess& access, const MappedLeaf& leaf);
   [[nodiscard]] Step note(const DomainTables::Gone& gone, DomainId domain);
   [[nodiscard]] Step enqueue(const PendingAccess& access);
   void make_way(AddressRange<Iova> page);

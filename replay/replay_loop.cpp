@@ -2,6 +2,7 @@
 #include "replay/replay_loop.h"
 
 #include <chrono>
+#include <optional>
 
 #include "replay/qemu_log.h"
 #include "replay/qemu_replay.h"
@@ -22,11 +23,12 @@ constexpr std::uint64_t kEventsBetweenProgress = 4096;
   auto replay = QemuReplay::create(**machine, options, report);
   if (!replay) return failure(path, 0, replay.error());
   for (std::uint64_t events = 0;; ++events) {
-    auto event = reader->next();
-    if (!event) return Failure{event.error()};
-    if (!*event) break;
-    if (const auto done = (*replay)->take(**event); !done)
-      return failure(path, (*event)->line, done.error());
+    const auto next = reader->next();
+    if (!next) return Failure{next.error()};
+    const std::optional<QemuEvent>& event = *next;
+    if (!event) break;
+    if (const auto done = (*replay)->take(*event); !done)
+      return failure(path, event->line, done.error());
     if (options.progress && events % kEventsBetweenProgress == 0)
       options.progress(reader->part_read());
   }
@@ -44,7 +46,6 @@ Result<Report, TraceError> replay_trace(const std::string& path, const ReplayOpt
   if (!kind) return Failure{kind.error()};
   Report report;
   report.file = path;
-  report.kind = *kind;
   report.front_end = "VT-d legacy mode, second stage";
   report.caches = options.caches;
   report.environment = run_environment();
@@ -54,7 +55,7 @@ Result<Report, TraceError> replay_trace(const std::string& path, const ReplayOpt
         return Failure{done.error()};
       break;
     case TraceKind::kFtrace:
-      return failure(path, 0, "a guest ftrace, which is not replayed yet");
+      return failure(path, 0, "a guest ftrace; replaying one is not built yet");
   }
   report.total_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

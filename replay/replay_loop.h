@@ -29,9 +29,9 @@ struct ReplayOptions {
   // QEMU's own IOTLB has as many.
   CacheOptions caches{.organisation = CacheOptions::Organisation::kSetAssociative, .entries = 1024};
   // Called now and then with how far the trace has been read, 0…1.
-  std::function<void(double part)> progress;
+  std::function<void(double part)> progress{};
   // A fault to seed in tests; see there.
-  VtdModelDriver::Lose lose;
+  VtdModelDriver::Lose lose{};
 };
 
 // The kind of trace is told from its first lines.

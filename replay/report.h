@@ -17,14 +17,12 @@
 #include "iommu/iommu.h"
 #include "iommu/stats.h"
 #include "replay/run_environment.h"
-#include "replay/sniff.h"
 
 namespace weir::replay {
 
 struct Report {
   // What the run was.
   std::string file;
-  TraceKind kind = TraceKind::kQemuLog;
   std::string front_end;
   CacheOptions caches;
   RunEnvironment environment;

@@ -28,16 +28,15 @@ using Json = nlohmann::ordered_json;
 
 [[nodiscard]] Json run_json(const Report& r) {
   const bool reference = r.caches.organisation == CacheOptions::Organisation::kReference;
-  const bool log = r.kind == TraceKind::kQemuLog;
   const RunEnvironment& e = r.environment;
   return {{"file", r.file},
-          {"trace", log ? "qemu_log" : "ftrace"},
+          {"trace", "qemu_log"},
           {"lines", r.lines},
           {"events", r.events},
           {"front_end", r.front_end},
           {"iotlb_entries", r.caches.entries},
           {"iotlb_organisation", reference ? "reference" : "set_associative"},
-          {"not_in_trace", log ? Json{"direction", "length"} : Json{"accesses"}},
+          {"not_in_trace", {"direction", "length"}},
           {"version", e.version},
           {"compiler", e.compiler},
           {"optimised", e.optimised},
@@ -67,18 +66,17 @@ using Json = nlohmann::ordered_json;
 
 [[nodiscard]] Json cache_json(const Report& r) {
   const std::uint64_t lookups = r.traced_hits + r.traced_fills;
-  Json json = {{"hits", r.hits},
-               {"misses", r.misses()},
-               {"hit_rate", ratio(r.hits, lookups)},
-               {"evictions", r.stats.evictions},
-               {"fills", r.stats.fills},
-               {"refused_fills", r.stats.refused_fills}};
-  if (r.kind == TraceKind::kQemuLog)
-    json["qemu"] = {{"hits", r.traced_hits},
-                    {"misses", r.traced_fills},
-                    {"hit_rate", ratio(r.traced_hits, lookups)},
-                    {"capacity_resets", r.traced_capacity_resets}};
-  return json;
+  return {{"hits", r.hits},
+          {"misses", r.misses()},
+          {"hit_rate", ratio(r.hits, lookups)},
+          {"evictions", r.stats.evictions},
+          {"fills", r.stats.fills},
+          {"refused_fills", r.stats.refused_fills},
+          {"qemu",
+           {{"hits", r.traced_hits},
+            {"misses", r.traced_fills},
+            {"hit_rate", ratio(r.traced_hits, lookups)},
+            {"capacity_resets", r.traced_capacity_resets}}}};
 }
 
 [[nodiscard]] Json invalidations_json(const Report& r) {

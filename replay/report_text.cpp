@@ -55,18 +55,14 @@ class Lines {
 void print_run(Lines& lines, const Report& r) {
   const RunEnvironment& e = r.environment;
   lines.line("weir %s replay: %s", e.version.c_str(), r.file.c_str());
-  lines.fact("trace", (r.kind == TraceKind::kQemuLog ? "QEMU log, " : "guest ftrace, ") +
-                          number(r.lines) + " lines, " + number(r.events) + " events");
+  lines.fact("trace", "QEMU log, " + number(r.lines) + " lines, " + number(r.events) + " events");
   lines.fact("front end", r.front_end);
   lines.fact("IOTLB", cache_text(r.caches));
   lines.fact("machine", e.processor + ", " + std::to_string(e.processors) +
                             (e.processors == 1 ? " processor" : " processors"));
   lines.fact("compiler", e.compiler + (e.optimised ? "" : ", not optimised") +
                              (e.sanitized ? ", with sanitizers" : ""));
-  if (r.kind == TraceKind::kQemuLog)
-    lines.fact("not in trace", "direction (read where the leaf allows it, else write), length (1)");
-  else
-    lines.fact("synthetic", "every access: one per 4 KiB page after each map");
+  lines.fact("not in trace", "direction (read where the leaf allows it, else write), length (1)");
 }
 
 void print_outcomes(Lines& lines, const Report& r) {
@@ -94,10 +90,9 @@ void print_faults(Lines& lines, const Report& r) {
 }
 
 void print_cache(Lines& lines, const Report& r) {
-  const bool traced = r.kind == TraceKind::kQemuLog;
   const std::uint64_t lookups = r.traced_hits + r.traced_fills;
   const auto row = [&](const char* name, const std::string& here, const std::string& there) {
-    lines.line("  %-36s %12s %12s", name, here.c_str(), traced ? there.c_str() : "");
+    lines.line("  %-36s %12s %12s", name, here.c_str(), there.c_str());
   };
   const auto percent = [](double part) {
     char text[16];
@@ -117,7 +112,8 @@ void print_walks(Lines& lines, const Report& r) {
   lines.heading("Table walks");
   lines.line("  %-36s %12s", "walks: misses, and faults in tables", number(r.stats.walks).c_str());
   lines.line("  %-36s %12s", "table references", number(r.stats.references).c_str());
-  lines.line("  %-36s %12.2f", "table references per miss", ratio(r.stats.references, r.stats.walks));
+  lines.line("  %-36s %12.2f", "table references per miss",
+             ratio(r.stats.references, r.stats.walks));
   lines.line("  %-36s %12s", "context entries read", number(r.stats.context_reads).c_str());
 }
 

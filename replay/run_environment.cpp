@@ -52,7 +52,7 @@ namespace {
 }  // namespace
 
 const RunEnvironment& run_environment() {
-  static const RunEnvironment environment {
+  static const RunEnvironment kEnvironment {
     .version = WEIR_VERSION, .compiler = compiler(),
 #if defined(__OPTIMIZE__)
     .optimised = true,
@@ -63,7 +63,7 @@ const RunEnvironment& run_environment() {
     .processor = processor(), .processors = std::max(1U, std::thread::hardware_concurrency()),
     .clock_ns = clock_cost()
   };
-  return environment;
+  return kEnvironment;
 }
 
 }  // namespace weir::replay

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <optional>
 #include <ostream>
 
 #include "replay/replay_loop.h"
@@ -50,7 +49,7 @@ void for_each_index(std::size_t count, const Run& run) {
 
 int run_replay(const ReplayCommandOptions& options, std::ostream& out, std::ostream& err) {
   const std::size_t count = options.files.size();
-  std::vector<std::optional<Replayed>> replayed(count);
+  std::vector<Replayed> replayed(count, Replayed(Failure{replay::TraceError{}}));
   SharedProgress progress(count);
   std::atomic<std::size_t> done{0};
   for_each_index(count, [&](std::size_t i) {
@@ -61,18 +60,18 @@ int run_replay(const ReplayCommandOptions& options, std::ostream& out, std::ostr
     how.progress = [&](double part) {
       progress.reached(options.files[i], done.load(std::memory_order_relaxed), part);
     };
-    replayed[i].emplace(replay::replay_trace(options.files[i], how));
+    replayed[i] = replay::replay_trace(options.files[i], how);
     done.fetch_add(1, std::memory_order_relaxed);
   });
   progress.clear();
 
   std::vector<replay::Report> reports;
-  for (std::optional<Replayed>& result : replayed) {
-    if (!*result) {
-      err << "weir replay: " << result->error().to_string() << "\n";
+  for (Replayed& result : replayed) {
+    if (!result) {
+      err << "weir replay: " << result.error().to_string() << "\n";
       return kUnusable;
     }
-    reports.push_back(std::move(**result));
+    reports.push_back(std::move(*result));
     reports.back().in_parallel = count > 1;
   }
   if (options.json) {

@@ -28,6 +28,7 @@ TEST(CommandLine, HelpListsTheSubcommands) {
   const Ran ran = weir({"--help"});
   EXPECT_EQ(ran.status, 0);
   EXPECT_EQ(ran.err, "");
+  EXPECT_NE(ran.out.find("replay"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("verify"), std::string::npos) << ran.out;
 }
 
@@ -37,6 +38,9 @@ TEST(CommandLine, WrongUseIsOneLineAndStatusTwo) {
       {"frobnicate"},
       {"verify"},
       {"verify", "--no-such-option", "x"},
+      {"replay"},
+      {"replay", "--entries", "-1", "x"},
+      {"replay", "no/such/file"},
       {"verify", "--failures", "many", "x"},
       {"verify", "--failures", "-1", "x"},
       {"verify", "no/such/file"},
