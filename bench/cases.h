@@ -29,7 +29,7 @@ struct HitBooks {
 
 // Table entries that walks read. Likewise.
 struct WalkBooks {
-  std::atomic<std::uint64_t> requests{0};
+  std::atomic<std::uint64_t> walks{0};
   std::atomic<std::uint64_t> references{0};
 };
 

@@ -54,10 +54,10 @@ class Collector final : public benchmark::BenchmarkReporter {
     }
     if (of.walks != nullptr) {
       // Relaxed: as above.
-      const auto requests = of.walks->requests.load(std::memory_order_relaxed);
+      const auto walks = of.walks->walks.load(std::memory_order_relaxed);
       const auto references = of.walks->references.load(std::memory_order_relaxed);
-      if (requests != 0)
-        measured.references = static_cast<double>(references) / static_cast<double>(requests);
+      if (walks != 0)
+        measured.references = static_cast<double>(references) / static_cast<double>(walks);
     }
     return measured;
   }

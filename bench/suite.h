@@ -34,7 +34,7 @@ struct Measured {
   double lowest_ns = 0;
   double highest_ns = 0;
   std::optional<double> hit_rate{};    // 0…1, of the measured requests
-  std::optional<double> references{};  // table entries read for a request
+  std::optional<double> references{};  // table entries read for a walk
   bool wrong = false;                  // it gave a wrong translation
   std::string trouble{};               // not empty: why there are no figures
 };

@@ -92,7 +92,8 @@ class Misses {
       return filled(ticket, iova, *leaf, leaf->page_lg2(), leaf->references());
     }
   }
-  [[nodiscard]] std::uint64_t take_references() { return std::exchange(references_, 0); }
+  [[nodiscard]] std::uint64_t walks() const { return walks_; }
+  [[nodiscard]] std::uint64_t references() const { return references_; }
 
  private:
   static constexpr iotlb::Tag kTag{.domain = {1}};
@@ -101,6 +102,7 @@ class Misses {
   template <typename Found>
   [[nodiscard]] std::uint64_t filled(iotlb::FillTicket ticket, Iova iova, const Found& found,
                                      std::uint8_t lg2, std::uint32_t references) {
+    ++walks_;
     references_ += references;
     const Gpa gpa = found.translate(iova.value());
     (void)iotlb_.fill(ticket, {.tag = kTag,
@@ -114,6 +116,7 @@ class Misses {
   const WalkWorld& world_;
   iotlb::Iotlb iotlb_;
   iotlb::WalkCaches caches_;
+  std::uint64_t walks_ = 0;
   std::uint64_t references_ = 0;
 };
 
@@ -173,14 +176,6 @@ void run_any(State& state, WalkPattern pattern, Translate translate) {
 }
 
 void run_walks(State& state, const WalkWorld& world, const WalkCase& what, WalkBooks& books) {
-  std::uint64_t requests = 0;
-  std::uint64_t references = 0;
-  const auto counted = [&requests](auto translate) {
-    return [&requests, translate](Iova iova) {
-      ++requests;
-      return translate(iova);
-    };
-  };
   if (what.memory == kBare) {
     if (what.stages == kOne)
       run_any(state, what.pattern, [&](Iova iova) { return world.bare_one_stage(iova.value()); });
@@ -190,14 +185,12 @@ void run_walks(State& state, const WalkWorld& world, const WalkCase& what, WalkB
   }
   Misses misses(world, what.memory);
   if (what.stages == kOne)
-    run_any(state, what.pattern, counted([&](Iova iova) { return misses.translate<kOne>(iova); }));
+    run_any(state, what.pattern, [&](Iova iova) { return misses.translate<kOne>(iova); });
   else
-    run_any(state, what.pattern,
-            counted([&](Iova iova) { return misses.translate<kNested>(iova); }));
-  references = misses.take_references();
+    run_any(state, what.pattern, [&](Iova iova) { return misses.translate<kNested>(iova); });
   // Relaxed: sums that are read when nothing runs.
-  books.requests.fetch_add(requests, std::memory_order_relaxed);
-  books.references.fetch_add(references, std::memory_order_relaxed);
+  books.walks.fetch_add(misses.walks(), std::memory_order_relaxed);
+  books.references.fetch_add(misses.references(), std::memory_order_relaxed);
 }
 
 }  // namespace

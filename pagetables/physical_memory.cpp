@@ -41,21 +41,22 @@ void PhysicalMemory::join(const MemorySlots& slots) {
       const Gpa gpa = slot.first + (first - slot.to);
       const Permissions permissions = slot.permissions & region.permissions;
       // Words keep their alignment on the way, and all of them may be read.
-      const bool plain = region.host != nullptr && permissions.can_read() &&
+      const bool words = region.host != nullptr && permissions.can_read() &&
                          is_aligned(gpa.value() | first.value(), 3);
-      const std::uint64_t offset = first - region.first;
-      pieces_.push_back({.first = gpa,
-                         .last = slot.first + (last - slot.to),
-                         .hpa = first,
-                         .region = &region,
-                         .offset = offset,
-                         .host = region.host == nullptr ? nullptr : region.host + offset,
-                         .word_bytes = plain ? (last - first + 1) & ~std::uint64_t{7} : 0,
-                         .permissions = permissions});
+      pieces_.push_back(
+          {.first = gpa,
+           .last = slot.first + (last - slot.to),
+           .hpa = first,
+           .region = &region,
+           .offset = first - region.first,
+           .host = region.host == nullptr ? nullptr : region.host + (first - region.first),
+           .permissions = permissions,
+           .word_bytes = words ? (last - first + 1) & ~std::uint64_t{7} : 0});
     }
   }
+  few_ = !pieces_.empty() && pieces_.size() <= kFew;
   lasts_before_.fill(~std::uint64_t{0});
-  for (std::size_t i = 1; i < pieces_.size() && i < kFew; ++i)
+  for (std::size_t i = 1; few_ && i < pieces_.size(); ++i)
     lasts_before_[i - 1] = pieces_[i].first.value() - 1;
 }
 

@@ -47,23 +47,30 @@ class PhysicalMemory {
                  std::shared_ptr<const HostMap> host_map = nullptr, DirtySink* dirty = nullptr);
 
   // Guest-physical bytes that lie in one piece in one region. Valid as long as the snapshot.
-  struct alignas(64) Piece {
+  struct Piece {
     Gpa first;
     Gpa last;
     Hpa hpa;                     // of `first`
     const MemoryRegion* region;  // that holds all of it
     std::uint64_t offset;        // of `first` into the region
     std::byte* host;             // of `first`, or null where a callback stands
-    std::uint64_t word_bytes;    // of `host` that words can be loaded from; a multiple of 8
     Permissions permissions;     // of the host map and of the region
+    std::uint64_t word_bytes;    // from `first` on, that words can be loaded from; 0: no host bytes
   };
 
   // The piece around `at`, or null: there is none, or the host map is not a list of slots and has
   // to be asked (resolve). What a hit lands through.
   [[nodiscard]] const Piece* find_piece(Gpa at) const {
-    if (pieces_.empty()) [[unlikely]]
-      return nullptr;
-    const Piece& piece = pieces_[find(at)];
+    std::size_t index = 0;
+    if (few_) [[likely]] {
+      // A machine has a handful of slots, and which of them is asked for is as good as random:
+      // counted, not searched, so that nothing can be guessed wrongly.
+      for (const std::uint64_t last : lasts_before_) index += at.value() > last ? 1 : 0;
+    } else {
+      if (pieces_.empty()) return nullptr;
+      index = search(at);
+    }
+    const Piece& piece = pieces_[index];
     return at - piece.first <= piece.last - piece.first ? &piece : nullptr;
   }
 
@@ -87,13 +94,23 @@ class PhysicalMemory {
   // The same where it is a plain load from a slot, as walks do it at every step: the word into
   // `word`. False: ask load64, which also says why not.
   [[nodiscard]] bool load64_from_slot(Gpa at, std::uint64_t& word) const {
-    if (pieces_.empty()) return false;
-    const Piece& piece = pieces_[find(at)];
-    const std::uint64_t inside = at - piece.first;
-    // An address below `first` comes out above any size.
-    if (inside >= piece.word_bytes || inside % sizeof word != 0) return false;
+    const Piece* piece = nullptr;
+    if (few_) [[likely]] {
+      // Tables keep to their slot: here the comparisons are guessed, so that the load does not wait
+      // for them. An address below a piece comes out above any size.
+      for (const Piece& one : pieces_) {
+        if (at - one.first >= one.word_bytes) continue;
+        piece = &one;
+        break;
+      }
+    } else {
+      piece = find_piece(at);
+    }
+    if (piece == nullptr) return false;
+    const std::uint64_t inside = at - piece->first;
+    if (inside >= piece->word_bytes || inside % sizeof word != 0) return false;
     // Acquire: as in load_region64; an entry's table is read after the entry.
-    word = std::atomic_ref(*reinterpret_cast<std::uint64_t*>(piece.host + inside))
+    word = std::atomic_ref(*reinterpret_cast<std::uint64_t*>(piece->host + inside))
                .load(std::memory_order_acquire);
     return true;
   }
@@ -115,24 +132,15 @@ class PhysicalMemory {
   static constexpr std::size_t kFew = 4;
 
   void join(const MemorySlots& slots);
-  [[nodiscard]] Result<Landing, FaultReason> resolve_in_two_steps(Gpa at) const;
-  // The last piece that begins at or before `at`, else the first. REQUIRES: there are some.
-  [[nodiscard]] std::size_t find(Gpa at) const {
-    if (pieces_.size() > kFew) [[unlikely]]
-      return search(at);
-    // A machine has a handful of slots, and which of them is asked for is as good as random:
-    // counted, not searched, so that nothing can be guessed wrongly.
-    std::size_t index = 0;
-    for (const std::uint64_t last : lasts_before_) index += at.value() > last ? 1 : 0;
-    return index;
-  }
   [[nodiscard]] std::size_t search(Gpa at) const;
+  [[nodiscard]] Result<Landing, FaultReason> resolve_in_two_steps(Gpa at) const;
 
   // Constant after construction.
   std::shared_ptr<const GuestMemory> memory_;
   std::shared_ptr<const HostMap> host_map_;
   DirtySink* dirty_;
-  // The byte before the first of every piece but the first one; the rest is beyond reach.
+  bool few_ = false;  // 1…kFew pieces
+  // With few: the byte before the first of every piece but the first one; the rest is beyond reach.
   std::array<std::uint64_t, kFew - 1> lasts_before_{};
   std::vector<Piece> pieces_;  // sorted; empty if the host map is not a list of slots
 };

@@ -59,16 +59,17 @@ TEST(BenchJson, ListsEveryFigureInItsOrder) {
 }
 
 TEST(BenchJson, MeasuresWhatIsBuiltAndSaysWhatIsNot) {
-  const std::set<std::string> built{"G1", "G2", "G3", "G4"};
+  const std::set<std::string> built{"G1", "G2", "G3", "G4", "G9", "G10", "G11"};
   for (const json& figure : quick_run().at("figures")) {
     SCOPED_TRACE(figure.dump());
     const std::string state = figure.at("state");
-    if (!built.contains(figure.at("id"))) {
+    const bool in_part = figure.at("id") == "G9" && !figure.contains("numerator");
+    if (!built.contains(figure.at("id")) || in_part) {
       EXPECT_EQ(state, "not yet");
       EXPECT_FALSE(figure.contains("ratio"));
       continue;
     }
-    EXPECT_TRUE(figure.at("bound") == "at most" || figure.at("bound") == "at least");
+    EXPECT_THAT(figure.at("bound"), ::testing::AnyOf("at most", "at least", "exactly"));
     EXPECT_GT(figure.at("goal").get<double>(), 0);
     if (state == "not measured") {
       EXPECT_TRUE(figure.contains("trouble"));  // a machine with one processor
@@ -77,9 +78,18 @@ TEST(BenchJson, MeasuresWhatIsBuiltAndSaysWhatIsNot) {
     EXPECT_TRUE(state == "met" || state == "not met");
     const double ratio = figure.at("ratio");
     EXPECT_GT(ratio, 0);
+    if (figure.contains("of")) continue;  // a count
     EXPECT_NEAR(ratio,
                 figure.at("numerator_ns").get<double>() / figure.at("denominator_ns").get<double>(),
                 ratio * 1e-9);
+  }
+}
+
+TEST(BenchJson, ANestedWalkWithoutCachesReadsTwentyFourEntries) {
+  for (const json& figure : quick_run().at("figures")) {
+    if (figure.at("id") != "G9" || !figure.contains("ratio")) continue;
+    EXPECT_EQ(figure.at("state"), "met") << figure;
+    if (figure.at("bound") == "exactly") EXPECT_EQ(figure.at("ratio"), 24.0);
   }
 }
 
@@ -96,7 +106,7 @@ TEST(BenchJson, FiguresAreMadeOfTheCasesTheyName) {
     return 0.0;
   };
   for (const json& figure : report.at("figures")) {
-    if (!figure.contains("ratio")) continue;
+    if (!figure.contains("ratio") || figure.contains("of")) continue;
     EXPECT_EQ(figure.at("numerator_ns"), median_of(figure.at("numerator")));
     EXPECT_EQ(figure.at("denominator_ns"), median_of(figure.at("denominator")));
   }
