@@ -89,7 +89,9 @@ TEST(BenchJson, ANestedWalkWithoutCachesReadsTwentyFourEntries) {
   for (const json& figure : quick_run().at("figures")) {
     if (figure.at("id") != "G9" || !figure.contains("ratio")) continue;
     EXPECT_EQ(figure.at("state"), "met") << figure;
-    if (figure.at("bound") == "exactly") EXPECT_EQ(figure.at("ratio"), 24.0);
+    if (figure.at("bound") == "exactly") {
+      EXPECT_EQ(figure.at("ratio"), 24.0);
+    }
   }
 }
 
