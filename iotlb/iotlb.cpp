@@ -60,13 +60,11 @@ std::optional<Hit> Iotlb::look_in_sizes(Tag tag, Iova iova, std::uint64_t sizes)
     const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
     const std::uint64_t number = iova.value() >> lg2;
     Set& set = set_of(tag.domain, number, lg2);
-    for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-      const Look look = Look::closely_at(set, words::make_tag(tag, lg2), number << lg2);
-      if (look.torn != 0) continue;
-      if (look.ways == 0) break;
-      if constexpr (kRecency == Recency::kMark) mark(set, look.ways);
-      return look.hit(iova, lg2);
-    }
+    const Look look =
+        Look::closely_at(set, words::make_tag(tag, lg2), number << lg2, kReadAttempts);
+    if (look.miss != 0) continue;
+    if constexpr (kRecency == Recency::kMark) mark(set, look.way);
+    return look.hit(iova, lg2);
   }
   return std::nullopt;
 }
@@ -140,7 +138,7 @@ FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
   set.recent.store(recent, std::memory_order_relaxed);
   // Release, each: makes the odd sequence visible to a reader that sees the new word.
   set.key[way].store(key, std::memory_order_release);
-  set.output[way].store(words::make_output(entry, way), std::memory_order_release);
+  set.output[way].store(words::make_output(entry), std::memory_order_release);
   set.tag[way].store(tag, std::memory_order_release);  // valid last
   return result;
 }

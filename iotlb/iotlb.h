@@ -53,11 +53,9 @@ class Iotlb {
     const std::uint64_t number = iova.value() >> lg2;
     Set& set = set_of(tag.domain, number, lg2);
     const Look look = Look::at(set, words::make_tag(tag, lg2), number << lg2);
-    if (look.ways == 0 || (look.torn | look.other) != 0) [[unlikely]] {
-      const bool absent = look.ways == 0 && look.torn == 0;
-      return look_in_sizes<Recency::kMark>(tag, iova, absent ? sizes & (sizes - 1) : sizes);
-    }
-    mark(set, look.ways);
+    if (look.miss != 0) [[unlikely]]
+      return look_in_sizes<Recency::kMark>(tag, iova, look.absent ? sizes & (sizes - 1) : sizes);
+    mark(set, look.way);
     return look.hit(iova, lg2);
   }
   // Asks without marking the entry as recently used.
@@ -95,12 +93,13 @@ class Iotlb {
     const std::uint64_t hash = (page_number + page_lg2) * words::kSpread + domain.value * kDomains;
     return sets_[hash >> 1 >> set_shift_];
   }
-  static void mark(Set& set, std::uint64_t way) {
+  static void mark(Set& set, std::size_t way) {
     // Relaxed: a hint for the replacement; written only when it changes, so that a hot entry's line
     // stays shared (L4).
     const std::uint64_t recent = set.recent.load(std::memory_order_relaxed);
-    if ((recent & way) == 0) [[unlikely]]
-      set.recent.store(recent | way, std::memory_order_relaxed);
+    const std::uint64_t bit = std::uint64_t{1} << way;
+    if ((recent & bit) == 0) [[unlikely]]
+      set.recent.store(recent | bit, std::memory_order_relaxed);
   }
   // Everything but an answer at first sight; `sizes` are those to be asked.
   template <Recency kRecency>

@@ -23,8 +23,7 @@ namespace weir::iotlb {
 //   tag     everything that decides whether it answers, but for the page; 0: empty
 //   key     tag and page in one word, which a lookup compares first; together with the tag it is
 //           the page, so comparing these two compares everything
-//   output  the page's base, and below it, where a base has no bits, the permissions and a bit that
-//           says which way it is
+//   output  the page's base, and below it, where a base has no bits, the permissions
 namespace words {
 inline constexpr Bit<63> kValid{"V"};
 inline constexpr Field<58, 53> kSize{"lg2", "page size exponent"};
@@ -36,8 +35,7 @@ static_assert(kPasidLimit <= kPasid.kMask);
 static_assert((Context::kNoPasid & kPasid.kMask) == kPasid.kMask);
 
 inline constexpr std::uint64_t kBaseMask = ~(kPageSize - 1);
-inline constexpr unsigned kWayBit = 4;  // of way 0
-static_assert(Permissions::kAllBits < 1U << kWayBit);
+static_assert(Permissions::kAllBits < kPageSize);
 
 inline constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15;
 
@@ -47,9 +45,8 @@ inline constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15;
 [[nodiscard]] constexpr std::uint64_t make_key(std::uint64_t tag, std::uint64_t page) {
   return page ^ tag * kSpread;
 }
-[[nodiscard]] constexpr std::uint64_t make_output(const Entry& entry, std::size_t way) {
-  return (entry.output & kBaseMask) | entry.permissions.bits() |
-         std::uint64_t{1} << (kWayBit + way);
+[[nodiscard]] constexpr std::uint64_t make_output(const Entry& entry) {
+  return (entry.output & kBaseMask) | entry.permissions.bits();
 }
 [[nodiscard]] constexpr Entry entry_of(std::uint64_t tag, std::uint64_t key, std::uint64_t output) {
   const std::uint64_t pasid = kPasid.get(tag);
@@ -67,7 +64,7 @@ inline constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15;
 struct alignas(128) IotlbSet {
   static constexpr std::size_t kWays = 4;
   static constexpr std::uint64_t kAllWays = (std::uint64_t{1} << kWays) - 1;
-  static_assert(kAllWays << words::kWayBit < kPageSize);
+  static_assert(std::has_single_bit(kWays));
 
   std::array<std::atomic<std::uint64_t>, kWays> key{};
   std::array<std::atomic<std::uint64_t>, kWays> tag{};
@@ -78,48 +75,55 @@ struct alignas(128) IotlbSet {
 
 // One look at a set for one page.
 struct Look {
-  std::uint64_t output = 0;  // of the ways that have the key
-  std::uint64_t ways = 0;    // a bit for each of them, as in IotlbSet::recent
-  std::uint64_t torn = 0;    // not 0: a writer was inside, and nothing of this is true
-  std::uint64_t other = 0;   // not 0: some way has the key under another tag
+  std::uint64_t output = 0;
+  std::size_t way = 0;     // whose output it is
+  std::uint64_t miss = 0;  // not 0: this is no answer
+  bool absent = true;      // of a miss: and there is none in the set
 
-  // Without branches and without an index: which way answers is as good as random, so every way
-  // gives its word or 0.
+  // At first sight: without branches, because which way answers is as good as random. The number of
+  // the way is the sum of the numbers of those that have the key. Where several have it under
+  // different tags, that is none of them or the wrong one, and its words say so.
   [[nodiscard]] static Look at(const IotlbSet& set, std::uint64_t tag, std::uint64_t page) {
     const std::uint64_t key = words::make_key(tag, page);
-    Look look;
     // Acquire: pairs with the writer's last release; the ways are at least as new as this sequence.
     const std::uint64_t before = set.sequence.load(std::memory_order_acquire);
     // Acquire, each: a word of a later write makes that write's odd sequence visible below.
-    [&]<std::size_t... kWay>(std::index_sequence<kWay...>) {
-      look.ways =
-          (... | (std::uint64_t{set.key[kWay].load(std::memory_order_acquire) == key} << kWay));
-    }(std::make_index_sequence<IotlbSet::kWays>());
-    constexpr std::uint64_t kLastWay = std::uint64_t{1} << (IotlbSet::kWays - 1);
-    const auto first = static_cast<std::size_t>(std::countr_zero(look.ways | kLastWay));
-    look.output = set.output[first].load(std::memory_order_acquire);
-    look.other =
-        (set.tag[first].load(std::memory_order_acquire) ^ tag) | (look.ways & (look.ways - 1));
-    // Relaxed: ordered after the loads above because those are acquire.
-    look.torn = (before ^ set.sequence.load(std::memory_order_relaxed)) | (before & 1);
-    return look;
+    const std::size_t sum = [&]<std::size_t... kWay>(std::index_sequence<kWay...>) {
+      return (... + (kWay * std::size_t{set.key[kWay].load(std::memory_order_acquire) == key}));
+    }
+    (std::make_index_sequence<IotlbSet::kWays>());
+    const std::size_t way = sum % IotlbSet::kWays;
+    const std::uint64_t output = set.output[way].load(std::memory_order_acquire);
+    const std::uint64_t different = (set.key[way].load(std::memory_order_acquire) ^ key) |
+                                    (set.tag[way].load(std::memory_order_acquire) ^ tag);
+    // Relaxed: ordered after the loads above because those are acquire. Odd: a writer was inside.
+    const std::uint64_t torn =
+        (before ^ set.sequence.load(std::memory_order_relaxed)) | (before & 1);
+    return {
+        .output = output, .way = way, .miss = different | torn, .absent = sum == 0 && torn == 0};
   }
 
-  // The same, way by way, for sets in which the key stands under another tag: never `other`.
-  [[nodiscard]] static Look closely_at(const IotlbSet& set, std::uint64_t tag, std::uint64_t page) {
+  // Way by way, until the set holds still or `attempts` are over: misses only what is not there.
+  [[nodiscard]] static Look closely_at(const IotlbSet& set, std::uint64_t tag, std::uint64_t page,
+                                       int attempts) {
     const std::uint64_t key = words::make_key(tag, page);
-    Look look;
-    // Orders as in at().
-    const std::uint64_t before = set.sequence.load(std::memory_order_acquire);
-    for (std::size_t w = 0; w < IotlbSet::kWays; ++w) {
-      if (set.tag[w].load(std::memory_order_acquire) != tag ||
-          set.key[w].load(std::memory_order_acquire) != key)
-        continue;
-      look.output = set.output[w].load(std::memory_order_acquire);
-      look.ways = std::uint64_t{1} << w;
+    for (; attempts > 0; --attempts) {
+      Look look{.output = 0, .way = 0, .miss = 1, .absent = true};
+      // Orders as in at().
+      const std::uint64_t before = set.sequence.load(std::memory_order_acquire);
+      for (std::size_t w = 0; w < IotlbSet::kWays; ++w) {
+        if (set.tag[w].load(std::memory_order_acquire) != tag ||
+            set.key[w].load(std::memory_order_acquire) != key)
+          continue;
+        look = {.output = set.output[w].load(std::memory_order_acquire),
+                .way = w,
+                .miss = 0,
+                .absent = false};
+      }
+      const std::uint64_t after = set.sequence.load(std::memory_order_relaxed);
+      if (before == after && before % 2 == 0) return look;
     }
-    look.torn = (before ^ set.sequence.load(std::memory_order_relaxed)) | (before & 1);
-    return look;
+    return {.output = 0, .way = 0, .miss = 1, .absent = false};
   }
 
   [[nodiscard]] Hit hit(Iova iova, std::uint8_t page_lg2) const {
