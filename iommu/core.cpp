@@ -116,9 +116,11 @@ void IommuCore::poll() {
 }
 
 void IommuCore::poll_once() {
+  // Before the units are asked: a ticket that is closed here no longer makes the end of its last
+  // burst poll, so its unit must be asked after.
+  tracker.collect();
   for (const auto& unit : units)
     if (unit->unit != nullptr) unit->unit->poll();
-  tracker.collect();
   free_retired();
   const auto overdue = tracker.take_overdue(clock.now(), pin_limit);
   for (const iotlb::OverduePin& pin : overdue) {

@@ -95,9 +95,7 @@ struct AmdV1 {
     }
     step.permissions = permissions_of(entry);
     if (!step.permissions.allows(ask.access)) {
-      step.reason = writes(ask.access) && !step.permissions.can_write()
-                        ? FaultReason::kNoWritePermission
-                        : FaultReason::kNoReadPermission;
+      step.reason = missing_permission(step.permissions, ask.access);
       return step;
     }
     const bool fits = !leaf                       ? next < level

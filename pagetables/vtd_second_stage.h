@@ -89,9 +89,7 @@ struct VtdSecondStage {
     Step step;
     step.permissions = permissions_of(entry);
     if (!step.permissions.allows(ask.access)) {
-      step.reason = writes(ask.access) && !step.permissions.can_write()
-                        ? FaultReason::kNoWritePermission
-                        : FaultReason::kNoReadPermission;
+      step.reason = missing_permission(step.permissions, ask.access);
       return step;
     }
     const bool leaf = level == 1 || (ss::kPageSize.is_set(entry) && rules.leaf_size[level]);

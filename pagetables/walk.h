@@ -72,6 +72,12 @@ template <RadixFormat Format>
   return level_shift<Format>(levels + 1);
 }
 
+// Which of reading and writing is not allowed; where an atomic lacks both, writing is named.
+[[nodiscard]] constexpr FaultReason missing_permission(Permissions permissions, Access access) {
+  return writes(access) && !permissions.can_write() ? FaultReason::kNoWritePermission
+                                                    : FaultReason::kNoReadPermission;
+}
+
 // For formats that translate from 0 up to their reach.
 template <unsigned IndexBits>
 [[nodiscard]] constexpr std::optional<FaultReason> refuse_beyond_reach(std::uint64_t input,

@@ -22,8 +22,16 @@
 
 namespace weir::replay {
 
-// What the trace says became of an access.
-enum class Expected : std::uint8_t { kHit, kFill, kPassThrough, kUnremapped, kFault };
+// What the trace says became of an access; of a synthetic one, what the tables say of its page.
+enum class Expected : std::uint8_t {
+  kHit,
+  kFill,
+  kPassThrough,
+  kUnremapped,
+  kFault,
+  kMapped,
+  kUnmapped
+};
 
 struct PendingAccess {
   ModelMachine::Device* device = nullptr;
@@ -31,7 +39,7 @@ struct PendingAccess {
   std::uint64_t line = 0;
   Requester requester{};
   Iova iova{};
-  Gpa gpa{};                  // kHit, kFill, kPassThrough, kUnremapped
+  Gpa gpa{};                  // kHit, kFill, kPassThrough, kUnremapped, kMapped
   std::uint16_t code = 0;     // kFault: the front end's own
   std::uint8_t page_lg2 = 0;  // kHit, kFill
   Access access = Access::kRead;

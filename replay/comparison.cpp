@@ -46,6 +46,9 @@ constexpr std::size_t kDescribed = 10;
       return outcome == Outcome::kPassedThrough;
     case Expected::kFault:
       return outcome == Outcome::kFaulted;
+    case Expected::kMapped:
+    case Expected::kUnmapped:
+      return false;  // not told by a trace
   }
   return false;
 }
@@ -65,6 +68,8 @@ void Comparison::take(const AccessBatch& batch) {
 
 void Comparison::take(const PendingAccess& a, const Answer& answer) {
   if (answer.outcome == Outcome::kFaulted) ++report_.fault_reasons[{answer.code, answer.reason}];
+  if (a.expected == Expected::kMapped || a.expected == Expected::kUnmapped)
+    return take_synthetic(a, answer);
   if (a.expected == Expected::kFault) {
     ++report_.faults.count;
     if (answer.outcome != Outcome::kFaulted || answer.code != a.code)
@@ -86,23 +91,43 @@ void Comparison::take(const PendingAccess& a, const Answer& answer) {
     report_.page_sizes_different +=
         cached && answer.outcome != Outcome::kFaulted && answer.page_lg2 != a.page_lg2;
   }
-  judge(a, answer);
+  (void)judge(a, answer);
 }
 
-void Comparison::judge(const PendingAccess& a, const Answer& answer) {
+// As the tables say, or as they said before a change that is not flushed yet.
+void Comparison::take_synthetic(const PendingAccess& a, const Answer& answer) {
+  const bool mapped = a.expected == Expected::kMapped;
+  const bool faulted = answer.outcome == Outcome::kFaulted;
+  Report::Compared& compared = mapped ? report_.translations : report_.faults;
+  ++compared.count;
+  report_.synthetic_lookups += !faulted;
+  report_.hits += answer.outcome == Outcome::kHit;
+  const auto freshness = judge(a, answer);
+  if (freshness == Freshness::kLegalStale || (faulted && !mapped)) return;
+  if (mapped && !faulted && answer.gpa == a.gpa) return;
+  differs(compared.different, a.line,
+          describe(a) + (mapped ? hex(a.gpa.value()) : std::string("not mapped")) +
+              " in the tables, here " + describe(answer));
+}
+
+std::optional<Freshness> Comparison::judge(const PendingAccess& a, const Answer& answer) {
   // Faults give nothing away; with translation off there is nothing to be stale.
-  if (answer.outcome == Outcome::kFaulted || a.expected == Expected::kUnremapped) return;
-  switch (check_.judge(*a.source, {.iova = a.iova, .gpa = answer.gpa, .access = a.access})) {
+  if (answer.outcome == Outcome::kFaulted || a.expected == Expected::kUnremapped)
+    return std::nullopt;
+  const Freshness freshness =
+      check_.judge(*a.source, {.iova = a.iova, .gpa = answer.gpa, .access = a.access});
+  switch (freshness) {
     case Freshness::kCurrent:
       ++report_.current;
-      return;
+      break;
     case Freshness::kLegalStale:
       ++report_.legal_stale;
-      return;
+      break;
     case Freshness::kStale:
       differs(report_.stale, a.line, describe(a) + "stale: " + describe(answer));
-      return;
+      break;
   }
+  return freshness;
 }
 
 void Comparison::take_record(std::uint64_t line, const FaultRecordWritten& logged,

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "replay/access_batch.h"
@@ -29,7 +30,9 @@ class Comparison {
 
  private:
   void take(const PendingAccess& access, const Answer& answer);
-  void judge(const PendingAccess& access, const Answer& answer);
+  void take_synthetic(const PendingAccess& access, const Answer& answer);
+  // Nullopt: nothing to judge.
+  std::optional<Freshness> judge(const PendingAccess& access, const Answer& answer);
   // `count` goes up; the first few are described.
   void differs(std::uint64_t& count, std::uint64_t line, std::string what);
 

@@ -150,6 +150,19 @@ Body cache_tag_flush_all(FieldScan& s) {
   return out;
 }
 
+Body cache_tag_assign(FieldScan& s) {
+  CacheTagAssigned out;
+  std::string_view word;
+  CacheKind kind = CacheKind::kOther;
+  std::uint32_t pasid = 0;
+  std::uint32_t references = 0;
+  cache_type(s.word(word), kind);
+  s.lit(" did ").dec(out.domain.value);
+  s.check(out.domain.value <= 0xffff, "a domain of at most 16 bits before this");
+  s.lit(" pasid ").dec(pasid).lit(" ref ").dec(references).end();
+  return kind == CacheKind::kIotlb ? Body(out) : std::nullopt;
+}
+
 // What dma_map_page, dma_unmap_page, dma_alloc and dma_free begin with.
 template <typename T>
 FieldScan& dma_range(FieldScan& s, T& out) {
@@ -247,6 +260,7 @@ struct KnownEvent {
 constexpr auto kKnownEvents = [] {
   std::array events = {
       KnownEvent{"attach_device_to_domain", attach_device},
+      KnownEvent{"cache_tag_assign", cache_tag_assign},
       KnownEvent{"cache_tag_flush_all", cache_tag_flush_all},
       KnownEvent{"cache_tag_flush_range", cache_tag_flush_range},
       KnownEvent{"cache_tag_flush_range_np", cache_tag_flush_range_np},

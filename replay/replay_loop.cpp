@@ -4,6 +4,8 @@
 #include <chrono>
 #include <optional>
 
+#include "replay/ftrace.h"
+#include "replay/ftrace_replay.h"
 #include "replay/qemu_log.h"
 #include "replay/qemu_replay.h"
 #include "replay/sniff.h"
@@ -38,6 +40,36 @@ constexpr std::uint64_t kEventsBetweenProgress = 4096;
   return Done{};
 }
 
+[[nodiscard]] Result<Done, TraceError> replay_ftrace(const std::string& path,
+                                                     const ReplayOptions& options, Report& report) {
+  auto reader = FtraceReader::open(path);
+  if (!reader) return Failure{reader.error()};
+  auto machine = ModelMachine::create(options.caches);
+  if (!machine) return failure(path, 0, machine.error());
+  auto replay = FtraceReplay::create(**machine, options, report);
+  if (!replay) return failure(path, 0, replay.error());
+  DomainNaming naming;
+  for (std::uint64_t events = 0;; ++events) {
+    auto next = reader->next();
+    if (!next) return Failure{next.error()};
+    const bool ended = !*next;
+    if (!ended) naming.push(std::move(**next));
+    while (ended ? !naming.empty() : naming.ready()) {
+      const NamedEvent event = naming.pop();
+      if (const auto done = (*replay)->take(event, naming.next()); !done)
+        return failure(path, event.event.line, done.error());
+    }
+    if (ended) break;
+    if (options.progress && events % kEventsBetweenProgress == 0)
+      options.progress(reader->part_read());
+  }
+  if (const auto done = (*replay)->finish(); !done)
+    return failure(path, reader->counts().lines, done.error());
+  report.lines = reader->counts().lines;
+  report.events = reader->counts().events;
+  return Done{};
+}
+
 }  // namespace
 
 Result<Report, TraceError> replay_trace(const std::string& path, const ReplayOptions& options) {
@@ -55,7 +87,9 @@ Result<Report, TraceError> replay_trace(const std::string& path, const ReplayOpt
         return Failure{done.error()};
       break;
     case TraceKind::kFtrace:
-      return failure(path, 0, "a guest ftrace; replaying one is not built yet");
+      if (const auto done = replay_ftrace(path, options, report); !done)
+        return Failure{done.error()};
+      break;
   }
   report.total_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -12,6 +12,9 @@
 // A log has no direction for what succeeded, and no length: read if the leaf allows it, else write,
 // of one byte.
 //
+// A guest's ftrace is a whole input too: its maps, unmaps and flushes are taken as they are, and
+// accesses, which it does not show, are made up (ftrace_replay.h). The two are never merged.
+//
 // Any thread; traces share nothing.
 #pragma once
 

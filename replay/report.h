@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,36 @@
 #include "replay/run_environment.h"
 
 namespace weir::replay {
+
+// What a guest's ftrace said, how it was understood, and which accesses were made up for it.
+struct GuestTrace {
+  std::uint64_t maps = 0;
+  std::uint64_t unmaps = 0;
+  std::uint64_t iotlb_flushes = 0;       // descriptors
+  std::uint64_t context_flushes = 0;     // descriptors
+  std::uint64_t interrupt_flushes = 0;   // not replayed
+  std::uint64_t device_tlb_flushes = 0;  // not replayed
+  std::uint64_t lost_events = 0;         // places where the guest's buffer overflowed
+
+  // How the domains of maps and unmaps were found; these five together are maps + unmaps.
+  std::uint64_t named_by_flush = 0;
+  std::uint64_t named_by_device = 0;
+  std::uint64_t named_by_attachment = 0;
+  std::uint64_t named_by_tables = 0;  // an unmap, by which domain has it mapped
+  std::uint64_t unnamed = 0;          // went to the model's own domain
+  std::uint64_t collisions = 0;       // maps over what was mapped
+  std::uint64_t unmapped_nothing = 0;
+  std::uint64_t flushes_added = 0;  // by the model guest, for its own domain and changed contexts
+
+  // Synthetic accesses: there are no others.
+  std::uint64_t after_map = 0;
+  std::uint64_t with_direction = 0;  // of these; the others read
+  std::uint64_t before_flush = 0;    // to what was unmapped and not yet flushed
+  std::uint64_t after_flush = 0;
+  std::uint64_t left_out = 0;
+
+  [[nodiscard]] bool has_flushes() const { return iotlb_flushes + context_flushes != 0; }
+};
 
 struct Report {
   // What the run was.
@@ -31,6 +62,8 @@ struct Report {
   // The trace.
   std::uint64_t lines = 0;
   std::uint64_t events = 0;
+
+  std::optional<GuestTrace> guest_trace;  // of a guest's ftrace; nullopt: a QEMU log
 
   // The books of the unit (L9), and the faults again with both their names.
   Stats stats;
@@ -47,10 +80,11 @@ struct Report {
   Compared waits;          // different: did not complete at once
   std::uint64_t page_sizes_different = 0;
   std::uint64_t descriptors_refused = 0;  // by the unit, which stopped its queue at them
-  std::uint64_t hits = 0;                 // of the accesses that the trace calls hit or fill
+  std::uint64_t hits = 0;                 // of `lookups()`
   std::uint64_t traced_hits = 0;
   std::uint64_t traced_fills = 0;
   std::uint64_t traced_capacity_resets = 0;
+  std::uint64_t synthetic_lookups = 0;   // synthetic accesses that were answered
   std::vector<std::string> differences;  // the first of them, a line each
 
   // Every answer, judged.
@@ -77,8 +111,11 @@ struct Report {
     return translations.different == 0 && faults.different == 0 && fault_records.different == 0 &&
            waits.different == 0 && descriptors_refused == 0 && stale == 0;
   }
-  // Of the same accesses as `hits`.
-  [[nodiscard]] std::uint64_t misses() const { return traced_hits + traced_fills - hits; }
+  // The accesses that the trace calls hit or fill, or that are synthetic and were answered.
+  [[nodiscard]] std::uint64_t lookups() const {
+    return traced_hits + traced_fills + synthetic_lookups;
+  }
+  [[nodiscard]] std::uint64_t misses() const { return lookups() - hits; }
 };
 
 void print_text(std::ostream& out, const Report& report);

@@ -26,17 +26,25 @@ using Json = nlohmann::ordered_json;
   return static_cast<double>(part) / static_cast<double>(whole);
 }
 
+[[nodiscard]] Json not_in_trace_json(const Report& r) {
+  if (!r.guest_trace) return {"direction", "length"};
+  Json json{"accesses", "domain", "permissions", "length"};
+  if (!r.guest_trace->has_flushes()) json.push_back("flushes");
+  return json;
+}
+
 [[nodiscard]] Json run_json(const Report& r) {
   const bool reference = r.caches.organisation == CacheOptions::Organisation::kReference;
   const RunEnvironment& e = r.environment;
   return {{"file", r.file},
-          {"trace", "qemu_log"},
+          {"trace", r.guest_trace ? "guest_ftrace" : "qemu_log"},
+          {"synthetic", r.guest_trace.has_value()},
           {"lines", r.lines},
           {"events", r.events},
           {"front_end", r.front_end},
           {"iotlb_entries", r.caches.entries},
           {"iotlb_organisation", reference ? "reference" : "set_associative"},
-          {"not_in_trace", {"direction", "length"}},
+          {"not_in_trace", not_in_trace_json(r)},
           {"version", e.version},
           {"compiler", e.compiler},
           {"optimised", e.optimised},
@@ -65,18 +73,45 @@ using Json = nlohmann::ordered_json;
 }
 
 [[nodiscard]] Json cache_json(const Report& r) {
-  const std::uint64_t lookups = r.traced_hits + r.traced_fills;
-  return {{"hits", r.hits},
-          {"misses", r.misses()},
-          {"hit_rate", ratio(r.hits, lookups)},
-          {"evictions", r.stats.evictions},
-          {"fills", r.stats.fills},
-          {"refused_fills", r.stats.refused_fills},
-          {"qemu",
-           {{"hits", r.traced_hits},
-            {"misses", r.traced_fills},
-            {"hit_rate", ratio(r.traced_hits, lookups)},
-            {"capacity_resets", r.traced_capacity_resets}}}};
+  Json json{{"hits", r.hits},
+            {"misses", r.misses()},
+            {"hit_rate", ratio(r.hits, r.lookups())},
+            {"evictions", r.stats.evictions},
+            {"fills", r.stats.fills},
+            {"refused_fills", r.stats.refused_fills}};
+  if (!r.guest_trace)
+    json["qemu"] = {{"hits", r.traced_hits},
+                    {"misses", r.traced_fills},
+                    {"hit_rate", ratio(r.traced_hits, r.lookups())},
+                    {"capacity_resets", r.traced_capacity_resets}};
+  return json;
+}
+
+[[nodiscard]] Json guest_trace_json(const GuestTrace& g) {
+  return {{"maps", g.maps},
+          {"unmaps", g.unmaps},
+          {"flushes",
+           {{"iotlb", g.iotlb_flushes},
+            {"context", g.context_flushes},
+            {"interrupt", g.interrupt_flushes},
+            {"device_tlb", g.device_tlb_flushes},
+            {"added", g.flushes_added}}},
+          {"lost_events", g.lost_events},
+          {"domains",
+           {{"by_flush", g.named_by_flush},
+            {"by_device", g.named_by_device},
+            {"by_attachment", g.named_by_attachment},
+            {"by_tables", g.named_by_tables},
+            {"model_domain", g.unnamed}}},
+          {"collisions", g.collisions},
+          {"unmapped_nothing", g.unmapped_nothing},
+          {"accesses",
+           {{"synthetic", true},
+            {"after_map", g.after_map},
+            {"with_direction", g.with_direction},
+            {"before_flush", g.before_flush},
+            {"after_flush", g.after_flush},
+            {"left_out", g.left_out}}}};
 }
 
 [[nodiscard]] Json invalidations_json(const Report& r) {
@@ -120,7 +155,7 @@ using Json = nlohmann::ordered_json;
 }
 
 [[nodiscard]] Json report_json(const Report& r) {
-  return {
+  Json json{
       {"good", r.good()},
       {"run", run_json(r)},
       {"requests", outcomes_json(r)},
@@ -142,6 +177,8 @@ using Json = nlohmann::ordered_json;
         {"presumed_contexts", r.presumed_contexts}}},
       {"time", time_json(r)},
       {"compared", compared_json(r)}};
+  if (r.guest_trace) json["guest_trace"] = guest_trace_json(*r.guest_trace);
+  return json;
 }
 
 }  // namespace

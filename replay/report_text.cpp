@@ -55,14 +55,51 @@ class Lines {
 void print_run(Lines& lines, const Report& r) {
   const RunEnvironment& e = r.environment;
   lines.line("weir %s replay: %s", e.version.c_str(), r.file.c_str());
-  lines.fact("trace", "QEMU log, " + number(r.lines) + " lines, " + number(r.events) + " events");
+  lines.fact("trace", std::string(r.guest_trace ? "guest ftrace, " : "QEMU log, ") +
+                          number(r.lines) + " lines, " + number(r.events) + " events");
   lines.fact("front end", r.front_end);
   lines.fact("IOTLB", cache_text(r.caches));
   lines.fact("machine", e.processor + ", " + std::to_string(e.processors) +
                             (e.processors == 1 ? " processor" : " processors"));
   lines.fact("compiler", e.compiler + (e.optimised ? "" : ", not optimised") +
                              (e.sanitized ? ", with sanitizers" : ""));
-  lines.fact("not in trace", "direction (read where the leaf allows it, else write), length (1)");
+  if (r.guest_trace) {
+    lines.fact("not in trace",
+               "accesses (all synthetic), permissions (read and write), length (1)");
+    lines.fact("", r.guest_trace->unnamed == 0
+                       ? "domains (told by flushes, devices and attachments)"
+                       : "domains (told by what is around; else one model domain)");
+    if (!r.guest_trace->has_flushes())
+      lines.fact("", "flushes (so nothing that was unmapped had to be forgotten)");
+  } else {
+    lines.fact("not in trace", "direction (read where the leaf allows it, else write), length (1)");
+  }
+}
+
+void print_guest_trace(Lines& lines, const GuestTrace& g) {
+  const auto row = [&](const char* name, std::uint64_t count) {
+    lines.line("  %-36s %12s", name, number(count).c_str());
+  };
+  lines.heading("What the guest did");
+  row("maps", g.maps);
+  row("unmaps", g.unmaps);
+  row("flushes of translations", g.iotlb_flushes);
+  row("flushes of contexts", g.context_flushes);
+  row("flushes of others, not replayed", g.interrupt_flushes + g.device_tlb_flushes);
+  if (g.lost_events != 0) row("places where the trace lost events", g.lost_events);
+  lines.line("  domains by flush %s, device %s, attachment %s, tables %s, model domain %s",
+             number(g.named_by_flush).c_str(), number(g.named_by_device).c_str(),
+             number(g.named_by_attachment).c_str(), number(g.named_by_tables).c_str(),
+             number(g.unnamed).c_str());
+  row("maps over what was mapped", g.collisions);
+  row("unmaps of nothing", g.unmapped_nothing);
+  row("flushes that the model guest added", g.flushes_added);
+  lines.heading("Synthetic accesses (the trace shows none)");
+  row("after a map, one for each 4 KiB", g.after_map);
+  row("  of these in a traced direction", g.with_direction);
+  row("after an unmap, before its flush", g.before_flush);
+  row("after that flush", g.after_flush);
+  row("left out", g.left_out);
 }
 
 void print_outcomes(Lines& lines, const Report& r) {
@@ -90,17 +127,22 @@ void print_faults(Lines& lines, const Report& r) {
 }
 
 void print_cache(Lines& lines, const Report& r) {
-  const std::uint64_t lookups = r.traced_hits + r.traced_fills;
+  // Only a log of QEMU says what another cache did.
+  const bool both = !r.guest_trace;
   const auto row = [&](const char* name, const std::string& here, const std::string& there) {
-    lines.line("  %-36s %12s %12s", name, here.c_str(), there.c_str());
+    if (both)
+      lines.line("  %-36s %12s %12s", name, here.c_str(), there.c_str());
+    else
+      lines.line("  %-36s %12s", name, here.c_str());
   };
   const auto percent = [](double part) {
     char text[16];
     std::snprintf(text, sizeof text, "%.2f %%", 100 * part);
     return std::string(text);
   };
+  const std::uint64_t lookups = r.lookups();
   lines.heading("IOTLB, translated accesses");
-  row("", "here", "QEMU");
+  if (both) row("", "here", "QEMU");
   row("hits", number(r.hits), number(r.traced_hits));
   row("misses", number(r.misses()), number(r.traced_fills));
   row("hit rate", percent(ratio(r.hits, lookups)), percent(ratio(r.traced_hits, lookups)));
@@ -171,11 +213,11 @@ void print_comparison(Lines& lines, const Report& r) {
     lines.line("  %-36s %12s %12s", name, number(compared.count).c_str(),
                number(compared.different).c_str());
   };
-  lines.heading("Against the trace");
+  lines.heading(r.guest_trace ? "Against the tables that the trace makes" : "Against the trace");
   lines.line("  %-36s %12s %12s", "", "compared", "different");
   row("translations", r.translations);
-  row("faults, by reason", r.faults);
-  row("fault records, as the guest reads", r.fault_records);
+  row(r.guest_trace ? "accesses to what is not mapped" : "faults, by reason", r.faults);
+  if (!r.guest_trace) row("fault records, as the guest reads", r.fault_records);
   row("waits that completed", r.waits);
   if (r.page_sizes_different != 0)
     lines.line("  answered with another page size: %s", number(r.page_sizes_different).c_str());
@@ -192,6 +234,7 @@ void print_comparison(Lines& lines, const Report& r) {
 void print_text(std::ostream& out, const Report& r) {
   Lines lines(out);
   print_run(lines, r);
+  if (r.guest_trace) print_guest_trace(lines, *r.guest_trace);
   print_outcomes(lines, r);
   print_faults(lines, r);
   print_cache(lines, r);
@@ -201,7 +244,9 @@ void print_text(std::ostream& out, const Report& r) {
   print_guest(lines, r);
   print_time(lines, r);
   print_comparison(lines, r);
-  out << '\n' << (r.good() ? "same as the trace, nothing stale" : "NOT AS IT SHOULD BE") << '\n';
+  const char* const good = r.guest_trace ? "same as the tables that the trace makes, nothing stale"
+                                         : "same as the trace, nothing stale";
+  out << '\n' << (r.good() ? good : "NOT AS IT SHOULD BE") << '\n';
 }
 
 }  // namespace weir::replay

@@ -177,6 +177,12 @@ struct CacheTagFlush {
   bool after_map = false;                   // the "_np" form: announced because of caching mode
 };
 
+// intel_iommu:cache_tag_assign: the caches now hold entries of this domain; the device that it is
+// attached to follows as DeviceAttached.
+struct CacheTagAssigned {
+  DomainId domain;
+};
+
 enum class DmaDirection : std::uint8_t { kBidirectional, kToDevice, kFromDevice, kNone };
 
 // dma:*. `requester` is nullopt for a device that is not a PCI function.
@@ -238,9 +244,10 @@ struct LostEvents {
   std::optional<std::uint64_t> count;
 };
 
-using FtraceEventBody = std::variant<GuestMap, GuestUnmap, InvalidationDescriptor, CacheTagFlush,
-                                     DmaMap, DmaUnmap, DmaMapSg, DmaUnmapSg, DmaAlloc, DmaFree,
-                                     DeviceAttached, IoPageFault, Marker, LostEvents>;
+using FtraceEventBody =
+    std::variant<GuestMap, GuestUnmap, InvalidationDescriptor, CacheTagFlush, CacheTagAssigned,
+                 DmaMap, DmaUnmap, DmaMapSg, DmaUnmapSg, DmaAlloc, DmaFree, DeviceAttached,
+                 IoPageFault, Marker, LostEvents>;
 
 struct FtraceEvent {
   std::uint64_t line = 0;

@@ -80,8 +80,7 @@ std::optional<Fault> FakeUnit::check(const iotlb::Context& context, const Reques
 }
 
 Result<pagetables::Leaf<Gpa>, Fault> FakeUnit::walk(const iotlb::Context& context,
-                                                    const Request& piece,
-                                                    const WalkScope& scope) {
+                                                    const Request& piece, const WalkScope& scope) {
   if (before_walk) before_walk(piece);
   Fault fault{.request = piece, .stage = Stage::kStage2, .code = kWalkFault, .recorded = true};
   if (context.kind == iotlb::ContextKind::kBlocked) {
@@ -94,9 +93,9 @@ Result<pagetables::Leaf<Gpa>, Fault> FakeUnit::walk(const iotlb::Context& contex
     return Failure{fault};
   }
   pagetables::DirectReader reader(scope.memory);
-  const auto leaf =
-      pagetables::walk<VtdSecondStage>(kRules, reader, Gpa(context.stage2_root),
-                                       context.stage2_levels, piece.iova.value(), Ask{.access = piece.access});
+  const auto leaf = pagetables::walk<VtdSecondStage>(kRules, reader, Gpa(context.stage2_root),
+                                                     context.stage2_levels, piece.iova.value(),
+                                                     Ask{.access = piece.access});
   if (after_walk) after_walk(piece);
   if (leaf) return *leaf;
   fault.reason = leaf.error().reason;

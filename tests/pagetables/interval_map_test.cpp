@@ -133,7 +133,7 @@ TEST_F(IntervalMapTest, AnAnswerIsTheWholeMappingWithItsFlags) {
   const Mapping all[] = {
       mapping(0x1000, 0x1fff, 0x9000, Permissions::read_only()),
       mapping(0x2000, 0x2fff, 0xa000, Permissions::write_only(), true),
-      mapping(0x3001, 0x3001, 0x5, Permissions::none()),
+      mapping(0x3001, 0x3001, 0x5, Permissions::of(false, false)),
       mapping(0x20'0000, 0x5f'ffff, 0x7000, Permissions::read_write(), true),  // two 2 MiB blocks
       mapping(0x4000'0000, 0xbfff'ffff, 0x8000'0000),                          // two of 1 GiB
       mapping(0x100'0000'0000, 0x1ff'ffff'ffff, 0x3),                          // 1 TiB, odd output

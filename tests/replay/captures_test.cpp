@@ -258,6 +258,7 @@ TEST(Captures, GuestFtraceHoldsWhatItIsKnownToHold) {
       {FtraceEventBody(GuestUnmap{}).index(), 942},
       {FtraceEventBody(InvalidationDescriptor{}).index(), 1809},
       {FtraceEventBody(CacheTagFlush{}).index(), 1468 + 242},
+      {FtraceEventBody(CacheTagAssigned{}).index(), 15},
       {FtraceEventBody(DmaMap{}).index(), 617},
       {FtraceEventBody(DmaUnmap{}).index(), 108},
       {FtraceEventBody(DmaMapSg{}).index(), 37},

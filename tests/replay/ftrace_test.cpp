@@ -96,6 +96,9 @@ TEST(Ftrace, DescriptorsAsQueued) {
 }
 
 TEST(Ftrace, CacheTags) {
+  EXPECT_EQ(parse<CacheTagAssigned>("cache_tag_assign: dmar0/dmar0 type iotlb did 10 pasid 0 ref 2")
+                .domain.value,
+            10u);
   const auto range = parse<CacheTagFlush>(
       "cache_tag_flush_range: dmar0 0000:01:00.0[7] type devtlb did 10 [0xffff8000-0xffff8fff] "
       "addr "

@@ -92,12 +92,34 @@ void collect_keys(const json& value, std::set<std::string>& keys) {
 
 TEST(Replay, EveryJsonKeyIsDocumented) {
   const std::string page = file_bytes(std::string(WEIR_TEST_DATA) + "/../../docs/report.md");
-  const Ran ran = replay({.files = {capture("vtd_leg_vfio_612/host-qemu.log.xz")}, .json = true});
+  const Ran ran = replay({.files = {capture("vtd_leg_vfio_612/host-qemu.log.xz"),
+                                    capture("vtd_leg_cm_vfu_612/guest-ftrace.txt.xz")},
+                          .json = true});
   std::set<std::string> keys;
   collect_keys(json::parse(ran.out), keys);
   EXPECT_GT(keys.size(), 60u);
   for (const std::string& key : keys)
     EXPECT_NE(page.find(key), std::string::npos) << key << " is not in docs/report.md";
+}
+
+TEST(Replay, AGuestsFtraceIsMarkedSynthetic) {
+  const std::string file = capture("vtd_leg_cm_vfu_612/guest-ftrace.txt.xz");
+  const Ran text = replay({.files = {file}});
+  EXPECT_EQ(text.status, 0);
+  for (const char* words : {"guest ftrace", "all synthetic", "Synthetic accesses", "domains"})
+    EXPECT_NE(text.out.find(words), std::string::npos) << words;
+  EXPECT_EQ(text.out.find("QEMU"), std::string::npos);
+  // Beside a log of the same run: two replays.
+  const Ran ran =
+      replay({.files = {capture("vtd_leg_cm_vfu_612/host-qemu.log.xz"), file}, .json = true});
+  EXPECT_EQ(ran.status, 0);
+  const json reports = json::parse(ran.out)["reports"];
+  ASSERT_EQ(reports.size(), 2u);
+  EXPECT_EQ(reports[0]["run"]["synthetic"], false);
+  EXPECT_EQ(reports[1]["run"]["synthetic"], true);
+  EXPECT_EQ(reports[1]["run"]["trace"], "guest_ftrace");
+  EXPECT_EQ(reports[1]["guest_trace"]["accesses"]["synthetic"], true);
+  EXPECT_EQ(reports[1]["guest_trace"]["maps"], 1751);
 }
 
 TEST(Replay, ATraceThatDisagreesIsStatusOne) {
@@ -112,6 +134,8 @@ TEST(Replay, WhatCannotBeReplayedIsOneLineAndNothingElse) {
   const TemporaryFile empty("");
   const TemporaryFile prose("It was a dark and stormy night.\n");
   const TemporaryFile cut("vtd_iotlb_page_hit IOTLB page hit sid 0x18 iova 0xff");
+  const TemporaryFile maps(
+      "  a-1  [000] d..1.  1.000001: qi_submit: iec_inv dmar0: 0x4 0x0 0x0 0x0\n");
   const struct {
     std::string file, cause;
   } cases[] = {{empty.path(), "empty"},
@@ -119,7 +143,7 @@ TEST(Replay, WhatCannotBeReplayedIsOneLineAndNothingElse) {
                {cut.path(), "cut off"},
                {capture("no/such/file"), "No such file"},
                {capture("samples/vtd_sm_fs_lazy_612.host.log"), "scalable mode"},
-               {capture("vtd_leg_cm_vfu_612/guest-ftrace.txt.xz"), "guest ftrace"},
+               {maps.path(), "no iommu:map"},
                {capture("samples/amd_lazyreq_612.host.log"), "amd"},
                {capture("samples/viommu_lazy_612.host.log"), "virtio"}};
   for (const auto& c : cases) {

@@ -91,11 +91,12 @@ TEST_F(WalkTest, L1UnreadableTables) {
   EXPECT_EQ(fault_of(request(0))->reason, FaultReason::kRootTableUnreadable);
   set_context(kOutsideRam | 3, 7 << 8 | 2);
   EXPECT_FALSE(fault_of(request(0))->recorded);
+  // What could not be read is no reference.
   host_.store(kLevel2, kOutsideRam | 3);
-  expect_fault(0, Access::kRead, 0x07, 1, kOutsideRam, 4);
+  expect_fault(0, Access::kRead, 0x07, 1, kOutsideRam, 3);
   // The last page below 2^48, where no memory is.
   host_.store(kLevel2, 0xfffffffff000 | 3);
-  expect_fault(0x1ff000, Access::kRead, 0x07, 1, 0xfffffffffff8, 4);
+  expect_fault(0x1ff000, Access::kRead, 0x07, 1, 0xfffffffffff8, 3);
 }
 
 // A table that points at itself ends like any other.
