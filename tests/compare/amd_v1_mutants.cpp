@@ -50,11 +50,11 @@ std::vector<Mutant> amd_v1_mutants() {
       broken<WithStep<V1,
                       [](Step& step, std::uint64_t entry, unsigned level) {
                         // The size of the next level's own pages, at this one.
-                        const unsigned lg2 = pagetables::level_shift<V1>(level + 1);
-                        const std::uint64_t code = bit_mask(lg2 - 2, kPageLg2);
                         if (step.reason != FaultReason::kLevelEncoding ||
                             !has_encoded_size(entry) || level >= 5)
                           return;
+                        const unsigned lg2 = pagetables::level_shift<V1>(level + 1);
+                        const std::uint64_t code = bit_mask(lg2 - 2, kPageLg2);
                         if ((entry & bit_mask(lg2 - 1, kPageLg2)) != code) return;
                         step.kind = Step::Kind::kLeaf;
                         step.page_lg2 = static_cast<std::uint8_t>(lg2);
