@@ -3,6 +3,7 @@
 // The second half of FtraceReplay: what the guest asks the unit to forget, and the accesses.
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "replay/ftrace_replay.h"
@@ -67,11 +68,10 @@ FtraceReplay::Step FtraceReplay::complete() {
     for (auto at = all ? domains_.begin() : domains_.find(flush.domain.value); at != domains_.end();
          ++at) {
       auto& waiting = at->second.unflushed;
-      const auto covered = std::stable_partition(
-          waiting.begin(), waiting.end(),
-          [&](const Unflushed& page) { return !flush.range.contains(page.page); });
-      const std::vector<Unflushed> now(covered, waiting.end());
-      waiting.erase(covered, waiting.end());
+      const auto covered = [&](const Unflushed& page) { return flush.range.contains(page.page); };
+      std::vector<Unflushed> now;
+      std::copy_if(waiting.begin(), waiting.end(), std::back_inserter(now), covered);
+      std::erase_if(waiting, covered);
       for (const Unflushed& page : now) {
         ++guest_.after_flush;
         if (auto done = access(DomainId{at->first}, page.requester, page.page, Access::kRead,
