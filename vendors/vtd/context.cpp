@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vendors/vtd/context.h"
 
+#include "pagetables/wide_load.h"
 #include "vendors/vtd/registers.h"
 #include "vendors/vtd/tables.h"
 
@@ -12,24 +13,12 @@ struct EntryWords {
   std::uint64_t high = 0;
 };
 
-// Both words of a 16-byte entry as memory held them at one time: software may rewrite a live entry,
-// so the low word, which carries P, has to be the same before and after the high one was read (L3).
-// What that cannot see is a rewrite there and back between two loads. An entry that keeps changing
-// counts as unreadable rather than hold up the request.
+// Both words as memory held them at one time: software may rewrite a live entry (L3).
 [[nodiscard]] std::optional<EntryWords> load_entry(const pagetables::PhysicalMemory& memory,
                                                    Gpa at) {
-  constexpr unsigned kAttempts = 8;
-  auto low = memory.load64(at);
-  for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
-    if (!low) return std::nullopt;
-    const auto high = memory.load64(at + sizeof(std::uint64_t));
-    if (!high) return std::nullopt;
-    const auto low_again = memory.load64(at);
-    if (!low_again) return std::nullopt;
-    if (*low == *low_again) return EntryWords{*low, *high};
-    low = low_again;
-  }
-  return std::nullopt;
+  const auto words = pagetables::load_pair(memory, at);
+  if (!words) return std::nullopt;
+  return EntryWords{(*words)[0], (*words)[1]};
 }
 
 // One read of the tables for one request: the request itself, and where the reading stands.

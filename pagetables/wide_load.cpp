@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pagetables/wide_load.h"
+
+#include <cstring>
+
+namespace weir::pagetables {
+namespace {
+
+using Pair = std::array<std::uint64_t, 2>;
+
+#if defined(__x86_64__)
+// Both processor vendors promise that aligned 16-byte loads are single where AVX exists.
+[[nodiscard]] bool loads_pairs_at_once() {
+  static const bool does = __builtin_cpu_supports("avx") != 0;
+  return does;
+}
+
+// REQUIRES: `host` is 16-byte aligned. In assembly, so that it stays one load. Ordered like every
+// load of this architecture (acquire); the guest's stores pair with it.
+[[nodiscard]] Pair load_at_once(const std::byte* host) {
+  using Vector = long long __attribute__((vector_size(16)));
+  Vector vector;
+  asm volatile("movdqa %1, %0"
+               : "=x"(vector)
+               : "m"(*reinterpret_cast<const Vector*>(host))
+               : "memory");
+  Pair pair;
+  std::memcpy(pair.data(), &vector, sizeof pair);
+  return pair;
+}
+#else
+[[nodiscard]] bool loads_pairs_at_once() { return false; }
+[[nodiscard]] Pair load_at_once(const std::byte*) { return {}; }
+#endif
+
+[[nodiscard]] bool is_pair_aligned(const std::byte* host) {
+  return reinterpret_cast<std::uintptr_t>(host) % sizeof(Pair) == 0;
+}
+
+// The lower word, which carries the present bit, has to be the same before and after the other.
+[[nodiscard]] Result<Pair, FaultReason> load_and_look_again(const PhysicalMemory& memory, Gpa at) {
+  constexpr unsigned kAttempts = 8;
+  auto low = memory.load64(at);
+  for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+    if (!low) return Failure{low.error()};
+    const auto high = memory.load64(at + sizeof(std::uint64_t));
+    if (!high) return Failure{high.error()};
+    const auto again = memory.load64(at);
+    if (again && *again == *low) return Pair{*low, *high};
+    low = again;
+  }
+  return Failure{FaultReason::kTableUnreadable};
+}
+
+}  // namespace
+
+Result<Pair, FaultReason> load_pair(const PhysicalMemory& memory, Gpa at) {
+  const auto landing = memory.resolve(at);
+  if (!landing) return Failure{landing.error()};
+  const std::byte* host = landing->host();
+  const bool whole = landing->contiguous >= sizeof(Pair) && landing->permissions.can_read();
+  if (host != nullptr && whole && is_pair_aligned(host) && loads_pairs_at_once())
+    return load_at_once(host);
+  return load_and_look_again(memory, at);
+}
+
+}  // namespace weir::pagetables
