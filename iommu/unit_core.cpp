@@ -46,17 +46,11 @@ void UnitCore::set_mode(UnitMode mode) {
 }
 
 Ticket UnitCore::invalidate(const iotlb::Invalidation& what) {
-  iotlb::Removed removed;
-  if (what.is_context_scope()) {
-    removed = contexts.invalidate(what);
-  } else {
-    // Tables before translations: a walk that still starts from a forgotten table is refused its
-    // fill.
-    removed.walk_entries = walk_caches.invalidate(what);
-    const iotlb::Removed translations = iotlb.invalidate(what);
-    removed.entries = translations.entries;
-    removed.widened = translations.widened;
-  }
+  // Tables before translations: a walk that still starts from a forgotten table is refused its
+  // fill.
+  if (!what.is_context_scope()) (void)walk_caches.invalidate(what);
+  const iotlb::Removed removed =
+      what.is_context_scope() ? contexts.invalidate(what) : iotlb.invalidate(what);
   core_.books.invalidation(what, removed);
   return booked(core_.tracker.issue(id_, what));
 }

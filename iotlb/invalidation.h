@@ -58,9 +58,8 @@ struct Invalidation {
 
 // What an invalidation did.
 struct Removed {
-  std::uint64_t entries = 0;       // finished translations, or contexts
-  std::uint64_t walk_entries = 0;  // of the walk caches
-  bool widened = false;            // a range that was flushed as its whole domain
+  std::uint64_t entries = 0;  // finished translations, or contexts; not what walk caches held
+  bool widened = false;       // more was dropped than was named
 };
 
 }  // namespace weir::iotlb
