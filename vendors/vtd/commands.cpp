@@ -108,7 +108,7 @@ Commands::Pending Commands::start_iotlb_command(Shared& shared) {
   if (!invalidation) return pending;
   pending.outcome =
       command_register::kActual.with(ended, command_register::kRequested.get(command));
-  pending.ticket = shared.host.invalidate(*invalidation);
+  pending.ticket = shared.host.invalidate(shared.first_stage_domains.widened(*invalidation));
   return pending;
 }
 

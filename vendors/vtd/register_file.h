@@ -13,6 +13,7 @@
 
 #include "vendors/vtd/capabilities.h"
 #include "vendors/vtd/registers.h"
+#include "vendors/vtd/unit.h"
 
 namespace weir::vtd {
 

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "base/bits.h"
 #include "vendors/vtd/capability_registers.h"
@@ -50,6 +51,20 @@ namespace rtaddr {
 inline constexpr Field<63, 12> kTable{"RTA", "root-table address", "10.4.6"};
 inline constexpr Field<11, 10> kMode{"TTM", "translation-table mode", "10.4.6"};
 inline constexpr auto kLayout = layout<64>(kTable, kMode);
+enum class Mode : std::uint8_t { kLegacy, kScalable, kAbort };
+// Nothing: the reserved encoding.
+[[nodiscard]] constexpr std::optional<Mode> decode_mode(std::uint64_t value) {
+  switch (kMode.get(value)) {
+    case 0:
+      return Mode::kLegacy;
+    case 1:
+      return Mode::kScalable;
+    case 3:
+      return Mode::kAbort;
+    default:
+      return std::nullopt;
+  }
+}
 inline constexpr Register kRegister{.offset = 0x20,
                                     .bits = 64,
                                     .mnemonic = "RTADDR_REG",

@@ -20,6 +20,7 @@
 #include "vendors/vtd/capabilities.h"
 #include "vendors/vtd/events.h"
 #include "vendors/vtd/faults.h"
+#include "vendors/vtd/first_stage_domains.h"
 #include "vendors/vtd/register_file.h"
 
 namespace weir::vtd {
@@ -72,6 +73,7 @@ struct Shared {
   // RTADDR_REG as latched by SRTP, its mode bits included: one word, so that a reader of contexts
   // has both from the same command.
   std::atomic<std::uint64_t> root{0};
+  FirstStageDomains first_stage_domains;
 };
 
 }  // namespace weir::vtd

@@ -146,7 +146,10 @@ Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
                                                  const pagetables::PhysicalMemory& memory) {
   // Acquire: pairs with the release in Commands::take_up; the tables are read through it.
   const std::uint64_t root = state_->shared.root.load(std::memory_order_acquire);
-  return read_legacy_context(request, memory, state_->shared.capabilities, root);
+  auto context = read_any_context(request, memory, state_->shared.capabilities, root);
+  if (context && context->stage1_levels != 0)
+    state_->shared.first_stage_domains.mark(context->domain);
+  return context;
 }
 
 std::optional<Fault> Unit::check(const iotlb::Context& context, const Request& request) {
@@ -155,7 +158,7 @@ std::optional<Fault> Unit::check(const iotlb::Context& context, const Request& r
 
 Result<pagetables::Leaf<Gpa>, Fault> Unit::walk(const iotlb::Context& context, const Request& piece,
                                                 const WalkScope& scope) {
-  return walk_second_stage(context, piece, scope, state_->shared.capabilities);
+  return walk_context(context, piece, scope, state_->shared.capabilities);
 }
 
 void Unit::record(const Fault& fault) {
