@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/bits.h"
+#include "base/seam.h"
 
 namespace weir::iotlb {
 namespace {
@@ -34,7 +35,7 @@ std::uint64_t FlushTracker::issue(OpenTicket ticket) {
   // Before the lock, under which nobody else's code runs.
   if (clock_ != nullptr) ticket.since = clock_->now();
   const MutexLock lock(mutex_);
-  if (is_settled(ticket)) {
+  if (WEIR_BUG(kCompletedEarly) || is_settled(ticket)) {
     waiting_.fetch_sub(1, std::memory_order_seq_cst);
     return 0;
   }
