@@ -92,6 +92,7 @@ FillTicket Iotlb::begin_fill(DomainId domain) const {
 }
 
 FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
+  if (entry.page_lg2 < kPageLg2) return FillResult::kNotKept;
   const std::atomic<std::uint64_t>& sequence = sequences_[domain_slot(entry.tag.domain)];
   if (reference_ != nullptr)
     return reference_->fill(entry, [&] {
