@@ -52,7 +52,9 @@ class CachedTables {
   iotlb::FillTicket ticket_;
 };
 
-// A whole lower stage with its caches: what nested_walk asks for as `lower`.
+// A whole lower stage with its caches: what nested_walk asks for as `lower`. Of a page that is
+// written in several entries (AMD-Vi v1), the one that was read answers for all, until it is
+// invalidated: software has to keep them alike.
 template <pagetables::RadixFormat Format, pagetables::TableReader Reader>
 class CachedStage2 {
  public:

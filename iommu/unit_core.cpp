@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/seam.h"
 #include "iommu/core.h"
 
 namespace weir::core {
@@ -45,17 +46,52 @@ void UnitCore::set_mode(UnitMode mode) {
   mode_.store(mode, std::memory_order_seq_cst);
 }
 
-Ticket UnitCore::invalidate(const iotlb::Invalidation& what) {
+void UnitCore::set_interrupt_mode(InterruptMode mode) {
+  // Sequentially consistent: as above.
+  if (interrupt_mode_.exchange(mode, std::memory_order_seq_cst) != mode)
+    tell_interrupts_changed({.unit = id_});
+}
+
+void UnitCore::tell_interrupts_changed(const InterruptChange& change) const {
+  if (InterruptChangeSink* sink = core_.sinks.interrupt_changes)
+    sink->on_interrupts_changed(change);
+}
+
+void UnitCore::drop(const iotlb::Invalidation& what) {
+  if (what.is_interrupt_scope()) {
+    // Entries are read for every message; it is others that may have kept what they said.
+    InterruptChange change{.unit = id_};
+    if (what.scope == iotlb::Scope::kInterruptRange) {
+      change.first_index = what.first_interrupt;
+      change.last_index = what.last_interrupt;
+    }
+    if (what.scope == iotlb::Scope::kInterruptDevice) change.requester = what.requester;
+    tell_interrupts_changed(change);
+  }
   // Tables before translations: a walk that still starts from a forgotten table is refused its
   // fill.
-  if (!what.is_context_scope()) (void)walk_caches.invalidate(what);
+  if (!what.is_context_scope() && !WEIR_BUG(kWalkCacheForgotten))
+    (void)walk_caches.invalidate(what);
   const iotlb::Removed removed =
       what.is_context_scope() ? contexts.invalidate(what) : iotlb.invalidate(what);
   core_.books.invalidation(what, removed);
+}
+
+Ticket UnitCore::invalidate(const iotlb::Invalidation& what) {
+  drop(what);
   return booked(core_.tracker.issue(id_, what));
 }
 
+Ticket UnitCore::invalidate_all(std::span<const iotlb::Invalidation> several) {
+  if (several.empty()) return {};
+  for (const iotlb::Invalidation& what : several) drop(what);
+  return booked(core_.tracker.issue_all(id_, several));
+}
+
 Ticket UnitCore::drain() { return booked(core_.tracker.issue_drain(id_)); }
+
+// No completion waits for it, so it is not booked as one.
+Ticket UnitCore::quiesce() { return {core_.tracker.issue_quiesce(id_)}; }
 
 Ticket UnitCore::booked(std::uint64_t serial) {
   if (serial != 0) core_.books.parked();
@@ -74,6 +110,7 @@ void UnitCore::raise(Msi msi) {
 
 void UnitCore::reset() {
   set_mode(UnitMode::kOff);
+  set_interrupt_mode(InterruptMode::kOff);
   (void)contexts.invalidate({.scope = iotlb::Scope::kContextAll});
   (void)walk_caches.invalidate({.scope = iotlb::Scope::kAll});
   (void)iotlb.invalidate({.scope = iotlb::Scope::kAll});

@@ -26,7 +26,7 @@ struct Entry {
   Tag tag{};
   Iova page{};                       // base; a multiple of 2^page_lg2
   std::uint64_t output = 0;          // base, in whatever space the unit's walks end in
-  std::uint8_t page_lg2 = kPageLg2;  // 12…63
+  std::uint8_t page_lg2 = kPageLg2;  // 12…63; what is smaller is not kept
   Permissions permissions{};         // of the tables alone
 };
 
@@ -64,11 +64,19 @@ enum class FillResult : std::uint8_t {
     case Scope::kRange:
       return tag.domain == what.domain && (!what.pasid || tag.pasid == what.pasid->value) &&
              what.range.overlaps({page, page + span});
+    case Scope::kStage2Range:
+      return tag.domain == what.domain &&
+             (tag.pasid != Context::kNoPasid || what.range.overlaps({page, page + span}));
     case Scope::kHostRange:
       return what.host_range.overlaps({Gpa(output), Gpa(output + span)});
     case Scope::kContextAll:
     case Scope::kContextDomain:
+    case Scope::kContextPasid:
     case Scope::kContextDevice:
+    case Scope::kInterruptAll:
+    case Scope::kInterruptRange:
+    case Scope::kInterruptDevice:
+    case Scope::kDeviceTlb:
     case Scope::kRequester:
       return false;
   }

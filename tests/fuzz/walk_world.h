@@ -104,9 +104,20 @@ void plant(Memory& memory, const typename Format::Rules& rules, Gpa root, unsign
                     Permissions::read_write(), 21);
 }
 
+// A leaf of whatever size, valid or not; in all the entries that it has to be written in.
+template <RadixFormat Format>
+void put_leaf(Memory& memory, const typename Format::Rules& rules, std::size_t index,
+              std::uint64_t page, unsigned page_lg2, Permissions permissions) {
+  const auto place = Format::leaf_place(page_lg2, rules);
+  const std::size_t copies = std::size_t{1} << (place ? place->copies_lg2 : 0);
+  const std::size_t first = index / copies * copies;
+  for (std::size_t i = first; i < first + copies; ++i)
+    memory.words()[i] = Format::make_leaf(page, page_lg2, permissions);
+}
+
 // Words that the input wants changed: raw, a table or a leaf of the format, or a single bit.
 template <RadixFormat Format>
-void change_words(Memory& memory, Bytes& bytes) {
+void change_words(Memory& memory, const typename Format::Rules& rules, Bytes& bytes) {
   const unsigned changes = bytes.take() % 32;
   for (unsigned i = 0; i < changes; ++i) {
     const auto where = bytes.take<std::uint16_t>();
@@ -123,7 +134,8 @@ void change_words(Memory& memory, Bytes& bytes) {
         word = Format::make_table(page, 1 + how / 4 % Format::kMaxLevels);
         break;
       case 2:
-        word = Format::make_leaf(page, kPageLg2 + how / 4 % 32, Permissions::from_bits(how >> 3));
+        put_leaf<Format>(memory, rules, index, page, kPageLg2 + how / 4 % 32,
+                         Permissions::from_bits(how >> 3));
         break;
       case 3:
         word ^= std::uint64_t{1} << (how / 4);

@@ -148,14 +148,5 @@ TEST_F(FirstStageTest, S12ExecuteNeedsNxe) {
   EXPECT_EQ(code(r), 0U);
 }
 
-// What a request without PASID says of privilege means nothing.
-TEST_F(FirstStageTest, S12PrivilegeComesWithAPasid) {
-  set_first(0, kWpe | kSre);
-  host_.store(kFs1, kFsPage | 3);
-  Request r = request(0);
-  r.privileged = true;
-  EXPECT_EQ(fault_of(r)->code, 0x81U);
-}
-
 }  // namespace
 }  // namespace weir::vtd::test

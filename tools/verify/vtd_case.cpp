@@ -18,18 +18,6 @@ namespace {
 constexpr std::uint64_t kWordBytes = 8;
 constexpr std::uint64_t kAnyDomain = 0xffff;
 
-std::vector<MemoryRun> read_runs(const Fields& fields, const char* key) {
-  std::vector<MemoryRun> runs;
-  for (const auto& row : fields.hex_rows(key, 2)) {
-    const std::uint64_t bytes = (row.size() - 1) * kWordBytes;
-    if (!is_aligned(row[0], 3) || row[0] > ~std::uint64_t{0} - bytes) {
-      fields.complain(key, "a run begins at an address that is no multiple of 8, or wraps");
-    }
-    runs.push_back({Gpa(row[0]), {row.begin() + 1, row.end()}});
-  }
-  return runs;
-}
-
 Gpa read_page(const Fields& fields, const char* key) {
   const std::uint64_t address = fields.hex(key);
   if (!is_aligned(address, kPageLg2)) fields.complain(key, "is not the address of a page");
@@ -182,6 +170,18 @@ VtdConfig read_config(const Fields& fields, bool scalable) {
 }
 
 }  // namespace
+
+std::vector<MemoryRun> read_runs(const Fields& fields, const char* key) {
+  std::vector<MemoryRun> runs;
+  for (const auto& row : fields.hex_rows(key, 2)) {
+    const std::uint64_t bytes = (row.size() - 1) * kWordBytes;
+    if (!is_aligned(row[0], 3) || row[0] > ~std::uint64_t{0} - bytes) {
+      fields.complain(key, "a run begins at an address that is no multiple of 8, or wraps");
+    }
+    runs.push_back({Gpa(row[0]), {row.begin() + 1, row.end()}});
+  }
+  return runs;
+}
 
 std::string in_words(const DmaResult& result) {
   std::array<char, 64> text{};

@@ -113,6 +113,9 @@ struct VtdCase {
   std::vector<VtdOperation> operations;
 };
 
+// Runs of words; complains about `key` otherwise.
+[[nodiscard]] std::vector<MemoryRun> read_runs(const Fields& fields, const char* key);
+
 // "bb:dd.f" of segment 0; complains about `key` otherwise.
 [[nodiscard]] Requester read_bdf(const Fields& fields, const char* key);
 

@@ -20,6 +20,8 @@
 
 namespace weir::vtd {
 
+inline constexpr std::uint64_t kMaxHandleMask = 15;  // MHMV: 2^15 entries with one flush
+
 // Beside each bit, the test that uses it (tests/vtd).
 [[nodiscard]] constexpr std::uint64_t capability_value(const Options& from) {
   const Options options = settled(from);
@@ -39,6 +41,8 @@ namespace weir::vtd {
          cap::kWriteDrain.of(1) | cap::kReadDrain.of(1) |          // QueueParkingTest
          cap::kFirstStage1g.of(options.first_stage_1g) |           // FirstStageTest
          cap::kFirstStage5.of(options.first_stage_5) |             // FirstStageTest
+         cap::kPosted.of(options.posted_interrupts) |              // PostedTest
+         cap::kEnhancedSirtp.of(options.interrupt_remapping) |     // InterruptTest
          cap::kEnhancedSrtp.of(1);                                 // CommandTest
 }
 
@@ -51,6 +55,9 @@ namespace weir::vtd {
          ecap::kPassThrough.of(1) |                 // ContextTest
          ecap::kSnoopControl.of(options.snoop_control) |  // WalkTest
          ecap::kIotlbOffset.of(reg::kIotlbBlock / 16) |   // CommandTest
+         ecap::kInterruptRemapping.of(options.interrupt_remapping) |                // InterruptTest
+         ecap::kExtendedInterrupt.of(options.extended_interrupts) |                 // InterruptTest
+         ecap::kMaxHandleMask.of(options.interrupt_remapping ? kMaxHandleMask : 0) |  // InterruptTest
          ecap::kScalable.of(options.scalable) |           // PasidTest
          ecap::kSecondStage.of(options.second_stage) |    // PasidTest
          ecap::kFirstStage.of(options.first_stage) |      // FirstStageTest

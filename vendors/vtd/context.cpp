@@ -137,6 +137,24 @@ Result<iotlb::Context, Fault> read_any_context(const Request& request,
   return Reading{.request = request}.fault(Code::kRootAddressInvalid, FaultReason::kRootReserved);
 }
 
+Fault deny_request(const iotlb::Context& context, const Request& request, Denial denial) {
+  const auto fault = [&](Code legacy, Code scalable, FaultReason reason) {
+    const bool is_scalable = context_bits::kScalable.is_set(context.vendor_bits);
+    return make_fault(request, is_scalable ? scalable : legacy, reason, context.silence_faults);
+  };
+  switch (denial) {
+    case Denial::kWrite:
+      return fault(Code::kNoWrite, Code::kScalableNoWrite, FaultReason::kNoWritePermission);
+    case Denial::kUser:
+      return fault(Code::kNoRead, Code::kNotUser, FaultReason::kNotUser);
+    case Denial::kExecute:
+      return fault(Code::kNoRead, Code::kNoExecute, FaultReason::kNoExecutePermission);
+    case Denial::kRead:
+      break;
+  }
+  return fault(Code::kNoRead, Code::kScalableNoRead, FaultReason::kNoReadPermission);
+}
+
 std::optional<Fault> check_request(const iotlb::Context& context, const Request& request,
                                    const Capabilities& capabilities) {
   if (context_bits::kScalable.is_set(context.vendor_bits))

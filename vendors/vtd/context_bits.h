@@ -11,8 +11,6 @@
 namespace weir::vtd::context_bits {
 
 inline constexpr Bit<0> kScalable{"scalable mode: its fault reasons apply"};
-inline constexpr Bit<1> kWriteProtect{"WPE"};
-inline constexpr Bit<2> kNoExecute{"NXE"};
 inline constexpr Bit<3> kSupervisor{"SRE"};
 inline constexpr Bit<4> kExecute{"ERE"};
 inline constexpr Bit<5> kSecondStageDirty{"SSADE"};
@@ -20,7 +18,7 @@ inline constexpr Bit<6> kExtendedAccessed{"EAFE"};
 inline constexpr Bit<7> kNoSnoop{"walks do not snoop: accessed and dirty bits cannot be set"};
 inline constexpr Bit<8> kPageRequests{"PRE"};
 inline constexpr auto kLayout =
-    layout<16>(kScalable, kWriteProtect, kNoExecute, kSupervisor, kExecute, kSecondStageDirty,
-               kExtendedAccessed, kNoSnoop, kPageRequests);
+    layout<32>(kScalable, kSupervisor, kExecute, kSecondStageDirty, kExtendedAccessed, kNoSnoop,
+               kPageRequests);
 
 }  // namespace weir::vtd::context_bits

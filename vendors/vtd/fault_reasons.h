@@ -169,4 +169,9 @@ enum class Code : std::uint8_t {
   return false;
 }
 
+[[nodiscard]] constexpr bool is_of_interrupts(std::uint16_t code) {
+  return code >= static_cast<std::uint16_t>(Code::kInterruptReserved) &&
+         code <= static_cast<std::uint16_t>(Code::kDescriptorReserved);
+}
+
 }  // namespace weir::vtd

@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "vendors/vtd/capabilities.h"
+
 namespace weir::vtd {
 namespace {
 
@@ -85,7 +87,9 @@ std::optional<iotlb::Invalidation> iotlb_invalidation(Granularity granularity,
       break;
     case Granularity::kSelective: {
       if (selection.mask > options.max_address_mask) return std::nullopt;
-      result.scope = iotlb::Scope::kRange;
+      // Under PASID entries the pages are the second stage's; the first-stage and nested entries of
+      // the domain go wherever they lie (6.5.2.3).
+      result.scope = options.scalable ? iotlb::Scope::kStage2Range : iotlb::Scope::kRange;
       result.leaf_only = selection.leaf_only;
       result.range = pages(selection.address, selection.mask);
       break;
@@ -166,7 +170,7 @@ namespace {
       result.scope = iotlb::Scope::kContextDomain;
       return Command(result);
     case kPasidSelective:
-      result.scope = iotlb::Scope::kContextDomain;
+      result.scope = iotlb::Scope::kContextPasid;
       result.pasid = Pasid{static_cast<std::uint32_t>(kPasid.get(words.low))};
       return Command(result);
     case kGlobal:
@@ -175,6 +179,26 @@ namespace {
     default:
       return Failure{Error::kReservedField};
   }
+}
+
+[[nodiscard]] Result<Command, Error> decode_interrupt_cache(const Words& words,
+                                                            const Options& options) {
+  using namespace interrupt_cache;
+  if (!clean(words, kLow, kHigh)) return Failure{Error::kReservedField};
+  // With ECAP.IR 0 no clause calls the type invalid: there is nothing cached to forget, so it
+  // completes. Recorded guests of other units, replayed here, post it.
+  if (!options.interrupt_remapping) return Command(Nothing{});
+  iotlb::Invalidation result{.scope = iotlb::Scope::kInterruptAll};
+  if (kGranularity.is_set(words.low)) {
+    const std::uint64_t mask = kIndexMask.get(words.low);
+    if (mask > vtd::kMaxHandleMask) return Failure{Error::kReservedField};
+    // 2^IM entries; index bits below are ignored.
+    const std::uint64_t inside = mask == 0 ? 0 : bit_mask(static_cast<unsigned>(mask - 1), 0);
+    result.scope = iotlb::Scope::kInterruptRange;
+    result.first_interrupt = static_cast<std::uint32_t>(kIndex.get(words.low) & ~inside);
+    result.last_interrupt = static_cast<std::uint32_t>(kIndex.get(words.low) | inside);
+  }
+  return Command(result);
 }
 
 // Types that speak of PASIDs: 256-bit descriptors only.
@@ -205,11 +229,7 @@ Result<Command, Error> decode(const Words& words, Width width, const Options& op
       if (!clean(words, device_tlb::kLow, device_tlb::kHigh)) return Failure{Error::kReservedField};
       return Command(Nothing{});
     case interrupt_cache::kType:
-      // ECAP.IR is 0, and no clause calls the type invalid then: there is nothing cached to forget,
-      // so it completes. Recorded guests of other units, replayed here, post it.
-      if (!clean(words, interrupt_cache::kLow, interrupt_cache::kHigh))
-        return Failure{Error::kReservedField};
-      return Command(Nothing{});
+      return decode_interrupt_cache(words, options);
     case wait::kType:
       return decode_wait(words);
     default:

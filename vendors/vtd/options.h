@@ -38,6 +38,15 @@ struct Options {
   bool second_stage_dirty = false;     // SSADS
   bool walk_coherency = false;         // SMPWCS
   bool abort_dma = false;              // ADMS
+
+  // Interrupt remapping.
+  bool interrupt_remapping = false;  // IR; what follows needs it
+  bool extended_interrupts = false;  // EIM: 32-bit destinations
+  bool posted_interrupts = false;    // PI
+
+  // Strict switches: what hardware may do and models commonly do not, so that a guest's missing
+  // flush shows.
+  bool strict_interrupt_entries = false;  // present interrupt entries stay until they are flushed
 };
 
 // What remains of options whose conditions are not met (10.4.2, 10.4.3: features that need others
@@ -59,6 +68,8 @@ struct Options {
   o.extended_accessed = o.extended_accessed && o.first_stage;
   o.second_stage_dirty = o.second_stage_dirty && o.second_stage;
   o.walk_coherency = o.walk_coherency && o.scalable;
+  o.extended_interrupts = o.extended_interrupts && o.interrupt_remapping;
+  o.posted_interrupts = o.posted_interrupts && o.interrupt_remapping;
   return o;
 }
 
@@ -75,6 +86,7 @@ namespace profile {
   o.pasid_bits = 20;
   o.rid_pasid = o.second_stage_dirty = o.walk_coherency = true;
   o.snoop_control = true;
+  o.interrupt_remapping = o.extended_interrupts = true;
   return o;
 }
 
@@ -84,6 +96,7 @@ namespace profile {
   o.scalable = o.first_stage = o.first_stage_1g = true;
   o.pasid_bits = 20;
   o.rid_pasid = o.walk_coherency = true;
+  o.interrupt_remapping = o.extended_interrupts = true;
   return o;
 }
 
@@ -95,6 +108,7 @@ namespace profile {
   o.first_stage = o.nested = o.first_stage_1g = o.first_stage_5 = true;
   o.supervisor_requests = o.execute_requests = o.extended_accessed = o.abort_dma = true;
   o.device_tlb = true;
+  o.posted_interrupts = true;
   return o;
 }
 

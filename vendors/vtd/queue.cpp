@@ -127,7 +127,9 @@ bool Queue::carry_out(Shared& shared, const descriptor::Command& command, std::u
   if (const auto* invalidation = std::get_if<iotlb::Invalidation>(&command)) {
     if (!settle_down_to(shared, kMaxOutstanding - 1)) return false;
     // DW and DR are not looked at: every completion drains (VER_REG, L1).
-    const Ticket ticket = shared.host.invalidate(shared.first_stage_domains.widened(*invalidation));
+    if (invalidation->is_interrupt_scope())
+      shared.interrupt_entries.drop(invalidation->first_interrupt, invalidation->last_interrupt);
+    const Ticket ticket = shared.host.invalidate(*invalidation);
     if (ticket.serial != 0) outstanding_.push_back(ticket);
     return true;
   }

@@ -95,26 +95,26 @@ template <std::size_t N>
   reading.entry_at = directory + pasid_index::kDirectory.get(pasid) * pasid_directory::kBytes;
   ++reading.entries;
   const auto word = load_word(memory, reading.entry_at);
-  if (!word) return reading.fault(Code::kDirectoryAccess, FaultReason::kContextUnreadable);
+  if (!word) return reading.fault(Code::kDirectoryAccess, FaultReason::kPasidUnreadable);
   reading.silenced = reading.silenced || pasid_directory::kFaultDisable.is_set(*word);
   if (!pasid_directory::kPresent.is_set(*word))
-    return reading.fault(Code::kDirectoryNotPresent, FaultReason::kContextNotPresent);
+    return reading.fault(Code::kDirectoryNotPresent, FaultReason::kPasidNotPresent);
   if ((*word & (pasid_directory::kLayout.reserved | capabilities.beyond_host_width)) != 0)
-    return reading.fault(Code::kDirectoryReserved, FaultReason::kContextReserved);
+    return reading.fault(Code::kDirectoryReserved, FaultReason::kPasidReserved);
 
   reading.entry_at = pasid_directory::kTable.in_place(*word) +
                      pasid_index::kTable.get(pasid) * pasid_entry::kBytes;
   ++reading.entries;
   const auto entry = load_structure<pasid_entry::kWords>(memory, Gpa(reading.entry_at));
-  if (!entry) return reading.fault(Code::kPasidAccess, FaultReason::kContextUnreadable);
+  if (!entry) return reading.fault(Code::kPasidAccess, FaultReason::kPasidUnreadable);
   reading.silenced = reading.silenced || pasid_entry::kFaultDisable.is_set((*entry)[0]);
   if (!pasid_entry::kPresent.is_set((*entry)[0]))
-    return reading.fault(Code::kPasidNotPresent, FaultReason::kContextNotPresent);
+    return reading.fault(Code::kPasidNotPresent, FaultReason::kPasidNotPresent);
   PasidWords reserved = pasid_entry::reserved(capabilities.options);
   reserved[0] |= pasid_entry::kSecondStageTable.in_place(capabilities.beyond_host_width);
   reserved[2] |= pasid_entry::kFirstStageTable.in_place(capabilities.beyond_host_width);
   if (any_of(*entry, reserved))
-    return reading.fault(Code::kPasidReserved, FaultReason::kContextReserved);
+    return reading.fault(Code::kPasidReserved, FaultReason::kPasidReserved);
   return *entry;
 }
 
@@ -146,20 +146,18 @@ template <std::size_t N>
   return false;
 }
 
-[[nodiscard]] std::uint16_t vendor_bits(const Options& options, const ContextWords& entry,
+[[nodiscard]] std::uint32_t vendor_bits(const Options& options, const ContextWords& entry,
                                         const PasidWords& words) {
   namespace pe = pasid_entry;
   namespace bits = context_bits;
   const std::uint64_t all =
-      bits::kScalable.of(1) | bits::kWriteProtect.of(pe::kWriteProtect.get(words[2])) |
-      bits::kNoExecute.of(pe::kNoExecute.get(words[2])) |
-      bits::kSupervisor.of(pe::kSupervisor.get(words[2])) |
+      bits::kScalable.of(1) | bits::kSupervisor.of(pe::kSupervisor.get(words[2])) |
       bits::kExecute.of(pe::kExecute.get(words[2])) |
       bits::kSecondStageDirty.of(pe::kSecondStageDirty.get(words[0])) |
       bits::kExtendedAccessed.of(pe::kExtendedAccessed.get(words[2])) |
       bits::kNoSnoop.of(options.walk_coherency && !pe::kWalkSnoop.is_set(words[1])) |
       bits::kPageRequests.of(scalable_context::kPageRequests.get(entry[0]));
-  return static_cast<std::uint16_t>(all);
+  return static_cast<std::uint32_t>(all);
 }
 
 // What a present PASID entry without reserved bits means.
@@ -169,7 +167,7 @@ template <std::size_t N>
                                                       const Capabilities& capabilities) {
   namespace pe = pasid_entry;
   const auto invalid = [&reading] {
-    return reading.fault(Code::kPasidInvalid, FaultReason::kContextInvalid);
+    return reading.fault(Code::kPasidInvalid, FaultReason::kPasidInvalid);
   };
   const Options& options = capabilities.options;
   const auto translation = pe::decode_translation(words[0]);
@@ -198,6 +196,8 @@ template <std::size_t N>
     if (!levels) return invalid();
     context.stage1_levels = *levels;
     context.stage1_root = pe::kFirstStageTable.in_place(words[2]);
+    context.write_protect = pe::kWriteProtect.is_set(words[2]);
+    context.no_execute = pe::kNoExecute.is_set(words[2]);
     // Canonical addresses use all bits; the walk judges them.
     context.input_bits = 64;
     // Second-stage translations belong to the domain alone; all others to the PASID as well
@@ -247,10 +247,10 @@ std::optional<Fault> check_scalable_request(const iotlb::Context& context, const
   };
   if (!is_plain(request) && !context.allow_translation_requests)
     return fault(Code::kDeviceTlbDisabled, FaultReason::kRequestTypeBlocked);
-  if (request.pasid && request.execute && !bits::kExecute.is_set(context.vendor_bits))
-    return fault(Code::kExecuteDisabled, FaultReason::kRequestTypeBlocked);
-  if (request.pasid && request.privileged && !bits::kSupervisor.is_set(context.vendor_bits))
-    return fault(Code::kSupervisorDisabled, FaultReason::kRequestTypeBlocked);
+  if (request.execute && !bits::kExecute.is_set(context.vendor_bits))
+    return fault(Code::kExecuteDisabled, FaultReason::kExecuteBlocked);
+  if (request.privileged && !bits::kSupervisor.is_set(context.vendor_bits))
+    return fault(Code::kSupervisorDisabled, FaultReason::kPrivilegeBlocked);
   // A request with PASID is translated normally wherever it goes, but identity must not lead into
   // the interrupt range (3.14, SGN.8).
   if (context.kind == iotlb::ContextKind::kPassThrough && request.pasid &&

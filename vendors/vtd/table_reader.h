@@ -15,8 +15,8 @@ class SnoopingReader : public pagetables::DirectReader {
  public:
   enum class Updates : std::uint8_t { kMake, kRefuse };
 
-  SnoopingReader(const pagetables::PhysicalMemory& memory, Updates updates)
-      : DirectReader(memory), updates_(updates) {}
+  SnoopingReader(const pagetables::PhysicalMemory& memory, pagetables::Trace trace, Updates updates)
+      : DirectReader(memory, trace), updates_(updates) {}
 
   [[nodiscard]] Result<bool, pagetables::WalkFailure> update(Gpa at, std::uint64_t seen,
                                                              std::uint64_t desired) {

@@ -37,9 +37,9 @@ struct Walk {
         piece(request),
         scope(walk_scope),
         capabilities(unit),
-        reader(walk_scope.memory, bits::kNoSnoop.is_set(who.vendor_bits)
-                                      ? SnoopingReader::Updates::kRefuse
-                                      : SnoopingReader::Updates::kMake) {}
+        reader(walk_scope.memory, walk_scope.trace,
+               bits::kNoSnoop.is_set(who.vendor_bits) ? SnoopingReader::Updates::kRefuse
+                                                      : SnoopingReader::Updates::kMake) {}
 
   [[nodiscard]] Failure<Fault> failed(const WalkFailure& why, Code code) const {
     Fault fault = make_fault(piece, code, why.reason, context.silence_faults);
@@ -59,16 +59,6 @@ struct Walk {
   [[nodiscard]] const X86FirstStage::Rules& first_stage_rules() const {
     return capabilities.first_stage_rules[bits::kExtendedAccessed.get(context.vendor_bits)];
   }
-  // With the requester's own modes (L10). Without a PASID a request has neither privilege nor
-  // instruction fetches.
-  [[nodiscard]] Ask first_stage_ask() const {
-    const bool prefixed = piece.pasid.has_value();
-    return {.access = piece.access,
-            .execute = prefixed && piece.execute && bits::kNoExecute.is_set(context.vendor_bits),
-            .privileged = prefixed && piece.privileged,
-            .write_protect = bits::kWriteProtect.is_set(context.vendor_bits)};
-  }
-
   [[nodiscard]] WalkResult<Gpa> second_stage() {
     const iotlb::Tag tag{.domain = context.domain, .pasid = context.pasid};
     CachedTables<VtdSecondStage, Gpa> tables(scope.caches.stage2_tables, tag,
@@ -83,7 +73,7 @@ struct Walk {
                                             scope.tickets.stage1_tables);
     return pagetables::walk<X86FirstStage>(first_stage_rules(), reader, Gpa(context.stage1_root),
                                            context.stage1_levels, piece.iova.value(),
-                                           first_stage_ask(), tables);
+                                           iotlb::ask_of(context, piece), tables);
   }
   [[nodiscard]] WalkResult<Gpa> nested();
 };
@@ -109,7 +99,7 @@ WalkResult<Gpa> Walk::nested() {
                                           scope.tickets.stage1_tables);
   const auto leaf = pagetables::nested_walk<X86FirstStage>(
       first_stage_rules(), Ipa(context.stage1_root), context.stage1_levels, below, reader,
-      piece.iova.value(), first_stage_ask(), tables);
+      piece.iova.value(), iotlb::ask_of(context, piece), tables);
   if (!leaf) return Failure{leaf.error()};
   const std::uint8_t lg2 = leaf->page_lg2();
   return Leaf<Gpa>{.page = leaf->translate(piece.iova.value()).page_base(lg2),

@@ -37,9 +37,16 @@ class Unit final : public weir::Unit {
       const Request& request, const pagetables::PhysicalMemory& memory) override;
   [[nodiscard]] std::optional<Fault> check(const iotlb::Context& context,
                                            const Request& request) override;
+  [[nodiscard]] Fault deny(const iotlb::Context& context, const Request& request,
+                           Denial denial) override;
   [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk(const iotlb::Context& context,
                                                           const Request& piece,
                                                           const WalkScope& scope) override;
+  [[nodiscard]] Result<RemappedInterrupt, Fault> remap_interrupt(
+      const Request& request, Msi msi, const pagetables::PhysicalMemory& memory) override;
+  [[nodiscard]] Result<std::optional<Msi>, Fault> post_interrupt(
+      const Request& request, const RemappedInterrupt& posted,
+      const pagetables::PhysicalMemory& memory) override;
   void record(const Fault& fault) override;
   void poll() override;
   void reset() override;
