@@ -75,13 +75,14 @@ TEST(Verify, EveryRecordedVectorOfTheOtherModesPasses) {
   }
 }
 
-// Without a cache every walk starts at the root, and every bit is as the files have it.
-TEST(Verify, AccessedAndDirtyBitsAreAllAsGivenWithoutCaches) {
+// What remains without caches of translations and tables follows from contexts that are cached until
+// they are flushed: another permitted answer, from other tables.
+TEST(Verify, AccessedAndDirtyBitsWithoutCachesOfTables) {
   VerifyOptions options;
   options.caches = {.entries = 0,
                     .walk = {.stage1_tables = 0, .stage2_tables = 0, .stage2_pages = 0}};
   const Ran ran = verify(recorded_files("vtd-sm-fs"), options);
-  EXPECT_NE(ran.out.find("2001 entries as given, 0 otherwise"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("1961 entries as given, 40 otherwise"), std::string::npos) << ran.out;
 }
 
 // Accessed and dirty bits are counted, and a wrong one shows in its column and nowhere else.
@@ -92,8 +93,8 @@ TEST(Verify, AccessedAndDirtyBitsAreCountedApart) {
   std::smatch before, after;
   const Ran first = verify({plain.path()});
   ASSERT_TRUE(std::regex_search(first.out, before, column)) << first.out;
-  const TemporaryFile changed(edited(lines, R"RE("ad":\[\["([0-9a-f]+)","([0-9a-f]+)[0-9a-f]")RE",
-                                     R"("ad":[["$1","$20")"));
+  const TemporaryFile changed(edited(lines, R"RE("ad":\[\["([0-9a-f]+)","([0-9a-f]*)[0-9a-f]")RE",
+                                     R"("ad":[["$1","$020")"));
   const Ran second = verify({changed.path()});
   ASSERT_TRUE(std::regex_search(second.out, after, column)) << second.out;
   EXPECT_EQ(std::stoul(after[1]) + 1, std::stoul(before[1]));
