@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/seam.h"
 #include "iommu/cached_host_map.h"
 
 namespace weir::core {
@@ -66,7 +67,7 @@ std::uint64_t IommuCore::host_map_changed(AddressRange<Gpa> range) {
   const iotlb::Invalidation what{.scope = iotlb::Scope::kHostRange, .host_range = range};
   auto& slot = bursts.slot();
   bursts.enter(slot);
-  memory().host_map().forget(range);
+  if (!WEIR_BUG(kHostRangeForgotten)) memory().host_map().forget(range);
   leave(slot);
   books.invalidation(what, {});
   return tracker.issue(std::nullopt, what);
@@ -99,7 +100,9 @@ void IommuCore::free_retired() {
 }
 
 void IommuCore::leave(iotlb::BurstRegistry::Slot& slot) {
-  if (tracker.held_up_by(bursts.leave(slot))) [[unlikely]]
+  const std::uint64_t oldest = bursts.leave(slot);
+  WEIR_SEAM(kBurstLeft);
+  if (tracker.held_up_by(oldest)) [[unlikely]]
     poll();
 }
 
@@ -118,9 +121,11 @@ void IommuCore::poll() {
 void IommuCore::poll_once() {
   // Before the units are asked: a ticket that is closed here no longer makes the end of its last
   // burst poll, so its unit must be asked after.
-  tracker.collect();
+  if (!WEIR_BUG(kCollectedLate)) tracker.collect();
   for (const auto& unit : units)
     if (unit->unit != nullptr) unit->unit->poll();
+  WEIR_SEAM(kUnitsPolled);
+  if (WEIR_BUG(kCollectedLate)) tracker.collect();
   free_retired();
   const auto overdue = tracker.take_overdue(clock.now(), pin_limit);
   for (const iotlb::OverduePin& pin : overdue) {

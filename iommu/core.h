@@ -46,7 +46,9 @@ class UnitCore final : public UnitHost {
                                                        std::span<const std::byte> from) override;
   void set_mode(UnitMode mode) override;
   Ticket invalidate(const iotlb::Invalidation& what) override;
+  Ticket invalidate_all(std::span<const iotlb::Invalidation> several) override;
   Ticket drain() override;
+  Ticket quiesce() override;
   [[nodiscard]] bool settled(Ticket ticket) override;
   void log(LogLevel level, LogTopic topic, std::string_view line) override;
   void raise(Msi msi) override;
@@ -64,6 +66,7 @@ class UnitCore final : public UnitHost {
   std::unique_ptr<Unit> unit;  // constant after install
 
  private:
+  void drop(const iotlb::Invalidation& what);
   Ticket booked(std::uint64_t serial);
 
   IommuCore& core_;

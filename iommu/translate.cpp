@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/seam.h"
 #include "iommu/core.h"
 
 namespace weir::core {
@@ -147,7 +148,9 @@ struct Answer {
          burst.context_pasid == pasid_tag(request);
 }
 
-[[nodiscard]] iotlb::Tag tag_of(const Context& context) { return {context.domain, context.pasid}; }
+[[nodiscard]] iotlb::Tag tag_of(const Context& context) {
+  return {context.domain, WEIR_BUG(kPasidForgotten) ? Context::kNoPasid : context.pasid};
+}
 
 [[nodiscard]] bool within_reach(const Context& context, Iova iova) {
   return context.input_bits >= 64 || iova.value() >> context.input_bits == 0;
@@ -179,6 +182,7 @@ struct FillTickets {
     return give_up(burst, leaf.error());
   }
   count(burst.slot, Count::kReferences, leaf->references);
+  WEIR_SEAM(kWalked);
   const std::uint8_t lg2 = leaf->page_lg2;
   const iotlb::FillResult filled =
       unit.iotlb.fill(tickets.translation, {.tag = tag_of(context),
@@ -313,12 +317,13 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
                          .page_lg2 = hit->page_lg2});
       }
 
+    WEIR_SEAM(kContextRead);
     // The tickets first, then the context again: a context that was dropped before they were taken
     // must not be walked into an entry (L2). What took its place may ask for no walk at all, so it
     // begins where contexts begin.
     FillTickets tickets{unit->iotlb.begin_fill(context.domain),
                         unit->walk_caches.begin_fill(context.domain)};
-    if (!context_is_current(burst, request)) {
+    if (!WEIR_BUG(kContextNotAskedAgain) && !context_is_current(burst, request)) {
       if (attempt < kAttempts) continue;
       // Contexts change faster than we read: do not fill.
       constexpr iotlb::FillTicket kNever{~std::uint64_t{0}};

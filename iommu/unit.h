@@ -65,8 +65,17 @@ class UnitHost {
   // Drops what the value covers from every cache before it returns, so that no later request can
   // use it; the ticket stands for the earlier ones.
   virtual Ticket invalidate(const iotlb::Invalidation& invalidation) = 0;
+  // The same for several at once, with one ticket for all of them: a guest that posts many commands
+  // before it looks pays for one round. Nothing to do for none.
+  virtual Ticket invalidate_all(std::span<const iotlb::Invalidation> several) {
+    for (const iotlb::Invalidation& one : several) (void)invalidate(one);
+    return several.empty() ? Ticket{} : drain();
+  }
   // Everything of this unit that is in flight, whatever it rests on; drops nothing.
   virtual Ticket drain() = 0;
+  // Every walk and copy that is under way; pins are not waited for. What the unit took out of its
+  // own structures before the call can be freed once the ticket has settled.
+  virtual Ticket quiesce() { return drain(); }
   // Never blocks. The core calls Unit::poll() when a ticket may have settled.
   [[nodiscard]] virtual bool settled(Ticket ticket) = 0;
 

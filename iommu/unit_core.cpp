@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/seam.h"
 #include "iommu/core.h"
 
 namespace weir::core {
@@ -45,17 +46,31 @@ void UnitCore::set_mode(UnitMode mode) {
   mode_.store(mode, std::memory_order_seq_cst);
 }
 
-Ticket UnitCore::invalidate(const iotlb::Invalidation& what) {
+void UnitCore::drop(const iotlb::Invalidation& what) {
   // Tables before translations: a walk that still starts from a forgotten table is refused its
   // fill.
-  if (!what.is_context_scope()) (void)walk_caches.invalidate(what);
+  if (!what.is_context_scope() && !WEIR_BUG(kWalkCacheForgotten))
+    (void)walk_caches.invalidate(what);
   const iotlb::Removed removed =
       what.is_context_scope() ? contexts.invalidate(what) : iotlb.invalidate(what);
   core_.books.invalidation(what, removed);
+}
+
+Ticket UnitCore::invalidate(const iotlb::Invalidation& what) {
+  drop(what);
   return booked(core_.tracker.issue(id_, what));
 }
 
+Ticket UnitCore::invalidate_all(std::span<const iotlb::Invalidation> several) {
+  if (several.empty()) return {};
+  for (const iotlb::Invalidation& what : several) drop(what);
+  return booked(core_.tracker.issue_all(id_, several));
+}
+
 Ticket UnitCore::drain() { return booked(core_.tracker.issue_drain(id_)); }
+
+// No completion waits for it, so it is not booked as one.
+Ticket UnitCore::quiesce() { return {core_.tracker.issue_quiesce(id_)}; }
 
 Ticket UnitCore::booked(std::uint64_t serial) {
   if (serial != 0) core_.books.parked();

@@ -18,6 +18,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/seam.h"
+
 namespace weir::iotlb {
 
 class BurstRegistry {
@@ -64,6 +66,7 @@ class BurstRegistry {
     // Sequentially consistent store, then load: either a completion's scan sees this slot, or this
     // load sees the epoch that the completion advanced, and with it everything it dropped before.
     slot.oldest_ = epoch_.load(std::memory_order_relaxed);
+    if (WEIR_BUG(kBurstShownLate)) return;
     slot.epoch_.store(slot.oldest_, std::memory_order_seq_cst);
     const std::uint64_t now = epoch_.load(std::memory_order_seq_cst);
     // Release: pairs with the scan's acquire; a later epoch only says that less must be waited for.

@@ -26,7 +26,7 @@ struct Entry {
   Tag tag{};
   Iova page{};                       // base; a multiple of 2^page_lg2
   std::uint64_t output = 0;          // base, in whatever space the unit's walks end in
-  std::uint8_t page_lg2 = kPageLg2;  // 12…63
+  std::uint8_t page_lg2 = kPageLg2;  // 12…63; what is smaller is not kept
   Permissions permissions{};         // of the tables alone
 };
 

@@ -2,8 +2,10 @@
 #include "iotlb/flush_tracker.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/bits.h"
+#include "base/seam.h"
 
 namespace weir::iotlb {
 namespace {
@@ -17,8 +19,19 @@ std::uint64_t FlushTracker::issue(std::optional<UnitId> unit, const Invalidation
   return issue(OpenTicket{.unit = unit, .what = what});
 }
 
+std::uint64_t FlushTracker::issue_all(std::optional<UnitId> unit,
+                                      std::span<const Invalidation> several) {
+  const auto others = several.subspan(1);
+  return issue(
+      OpenTicket{.unit = unit, .what = several.front(), .others = {others.begin(), others.end()}});
+}
+
 std::uint64_t FlushTracker::issue_drain(UnitId unit) {
   return issue(OpenTicket{.unit = unit, .whole_unit = true, .what = {}});
+}
+
+std::uint64_t FlushTracker::issue_quiesce(UnitId unit) {
+  return issue(OpenTicket{.unit = unit, .bursts_only = true, .what = {}});
 }
 
 std::uint64_t FlushTracker::issue(OpenTicket ticket) {
@@ -34,14 +47,15 @@ std::uint64_t FlushTracker::issue(OpenTicket ticket) {
   // Before the lock, under which nobody else's code runs.
   if (clock_ != nullptr) ticket.since = clock_->now();
   const MutexLock lock(mutex_);
-  if (is_settled(ticket)) {
+  if (WEIR_BUG(kCompletedEarly) || is_settled(ticket)) {
     waiting_.fetch_sub(1, std::memory_order_seq_cst);
     return 0;
   }
   ticket.serial = ticket.first_serial = make_serial(ticket.unit);
   merge_if_many(ticket);
-  open_.push_back(ticket);
-  return ticket.serial;
+  const std::uint64_t serial = ticket.serial;
+  open_.push_back(std::move(ticket));
+  return serial;
 }
 
 // Serials grow; their low bits name the unit, so that a merged ticket stands only for its own.
@@ -59,6 +73,7 @@ void FlushTracker::merge_if_many(OpenTicket& ticket) {
       ticket.since = std::min(ticket.since, open.since);
     }
   ticket.whole_unit = true;
+  ticket.others.clear();
   const std::size_t merged = std::erase_if(open_, same_unit);
   // Sequentially consistent: keeps one order with issue() and waiting().
   waiting_.fetch_sub(merged, std::memory_order_seq_cst);
@@ -96,9 +111,17 @@ bool FlushTracker::is_settled(const OpenTicket& ticket) const {
 }
 
 bool FlushTracker::covers_pin(const OpenTicket& ticket, const PinRecord& pin) {
-  const Invalidation& what = ticket.what;
-  const bool same_unit = !ticket.unit || ticket.unit == pin.unit;
-  if (ticket.whole_unit) return same_unit;
+  if (ticket.whole_unit) return !ticket.unit || ticket.unit == pin.unit;
+  if (ticket.bursts_only) return false;
+  return covers_pin(ticket.unit, ticket.what, pin) ||
+         std::any_of(ticket.others.begin(), ticket.others.end(), [&](const Invalidation& other) {
+           return covers_pin(ticket.unit, other, pin);
+         });
+}
+
+bool FlushTracker::covers_pin(std::optional<UnitId> unit, const Invalidation& what,
+                              const PinRecord& pin) {
+  const bool same_unit = !unit || unit == pin.unit;
   const bool same_domain = same_unit && (pin.several_tags || pin.tag.domain == what.domain);
   const auto same_pasid = [&] { return pin.several_tags || pin.tag.pasid == what.pasid->value; };
   switch (what.scope) {

@@ -13,6 +13,7 @@
 #include <list>
 #include <map>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/address.h"
@@ -54,8 +55,13 @@ class FlushTracker {
   // of; empty for the embedder's own changes, which concern all. Gives 0 if nothing had to be
   // waited for, else a serial to ask settled() about.
   [[nodiscard]] std::uint64_t issue(std::optional<UnitId> unit, const Invalidation& what);
+  // The same for several at once: one serial for all of them. REQUIRES: not empty.
+  [[nodiscard]] std::uint64_t issue_all(std::optional<UnitId> unit,
+                                        std::span<const Invalidation> several);
   // Everything of the unit that is in flight.
   [[nodiscard]] std::uint64_t issue_drain(UnitId unit);
+  // Every burst that has begun, whosever it is; pins stay out of it.
+  [[nodiscard]] std::uint64_t issue_quiesce(UnitId unit);
   [[nodiscard]] bool settled(std::uint64_t serial);
   // Closes every ticket that has settled, also those that nobody will ask about again.
   void collect();
@@ -87,8 +93,10 @@ class FlushTracker {
     std::uint64_t epoch = 0;
     std::optional<UnitId> unit;
     bool whole_unit = false;
+    bool bursts_only = false;
     Invalidation what;
-    Clock::Duration since{};  // when it had to wait
+    std::vector<Invalidation> others{};  // as well as `what`
+    Clock::Duration since{};             // when it had to wait
   };
   struct HeldPin {
     PinRecord record;
@@ -104,6 +112,8 @@ class FlushTracker {
   void merge_if_many(OpenTicket& ticket) WEIR_REQUIRES(mutex_);
   [[nodiscard]] bool is_settled(const OpenTicket& ticket) const WEIR_REQUIRES(mutex_);
   [[nodiscard]] static bool covers_pin(const OpenTicket& ticket, const PinRecord& pin);
+  [[nodiscard]] static bool covers_pin(std::optional<UnitId> unit, const Invalidation& what,
+                                       const PinRecord& pin);
 
   // Constant after construction.
   BurstRegistry& bursts_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/seam.h"
 #include "iotlb/reference_tlb.h"
 
 namespace weir::iotlb {
@@ -19,6 +20,7 @@ namespace {
 class Iotlb::SetLock {
  public:
   explicit SetLock(Set& set) : set_(set) {
+    if (WEIR_BUG(kTornEntry)) return;
     for (;;) {
       // Relaxed: the exchange below decides.
       std::uint64_t seen = set_.sequence.load(std::memory_order_relaxed);
@@ -30,6 +32,7 @@ class Iotlb::SetLock {
     }
   }
   ~SetLock() {
+    if (WEIR_BUG(kTornEntry)) return;
     // Relaxed load: only the holder writes. Release: pairs with the readers' first acquire load.
     set_.sequence.store(set_.sequence.load(std::memory_order_relaxed) + 1,
                         std::memory_order_release);
@@ -89,6 +92,7 @@ FillTicket Iotlb::begin_fill(DomainId domain) const {
 }
 
 FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
+  if (entry.page_lg2 < kPageLg2) return FillResult::kNotKept;
   const std::atomic<std::uint64_t>& sequence = sequences_[domain_slot(entry.tag.domain)];
   if (reference_ != nullptr)
     return reference_->fill(entry, [&] {
@@ -107,7 +111,8 @@ FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
   const SetLock lock(set);
   // Sequentially consistent, after taking the set: either this sees the invalidation's new
   // sequence, or the invalidation takes the set after us and removes the entry (L2).
-  if (sequence.load(std::memory_order_seq_cst) != ticket.sequence) return FillResult::kRefused;
+  if (!WEIR_BUG(kFillUnchecked) && sequence.load(std::memory_order_seq_cst) != ticket.sequence)
+    return FillResult::kRefused;
 
   const std::uint64_t tag = words::make_tag(entry.tag, entry.page_lg2);
   const std::uint64_t key = words::make_key(tag, entry.page.value());
@@ -138,6 +143,7 @@ FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
   set.recent.store(recent, std::memory_order_relaxed);
   // Release, each: makes the odd sequence visible to a reader that sees the new word.
   set.key[way].store(key, std::memory_order_release);
+  WEIR_SEAM(kHalfFilled);
   set.output[way].store(words::make_output(entry), std::memory_order_release);
   set.tag[way].store(tag, std::memory_order_release);  // valid last
   return result;
@@ -162,6 +168,7 @@ std::uint64_t Iotlb::remove_from(Set& set, const Invalidation& what) {
     const Entry entry = words::entry_of(tag, set.key[w].load(std::memory_order_relaxed),
                                         set.output[w].load(std::memory_order_relaxed));
     if (!covers(what, entry.tag, entry.page, entry.page_lg2, entry.output)) continue;
+    if (WEIR_BUG(kPartialSuperpage) && entry.page < what.range.first) continue;
     // Release: as in fill().
     set.tag[w].store(0, std::memory_order_release);
     ++removed;

@@ -173,6 +173,25 @@ TEST_F(Completions, TheEndOfTheUnitsOwnAccessResumesItsQueue) {
   EXPECT_TRUE(done(number)) << "a wake-up was lost";
 }
 
+TEST_F(Completions, SeveralInvalidationsAreOneRound) {
+  ASSERT_TRUE(port->translate(Iova(0x5000), 4, Access::kRead));
+  ASSERT_TRUE(port->translate(Iova(0x6000), 4, Access::kRead));
+  std::optional<Pin> pin = port->map(Iova(0x6000), 4, Access::kRead).value();
+  const std::array<iotlb::Invalidation, 2> both{flush_page(1, Iova(0x5000)),
+                                                flush_page(1, Iova(0x6000))};
+  const Ticket ticket = machine.unit->host().invalidate_all(both);
+  EXPECT_FALSE(machine.unit->host().settled(ticket));
+  EXPECT_EQ(machine.iommu->stats().waits_parked, 1u);
+  const std::uint64_t walks = machine.iommu->stats().walks;
+  ASSERT_TRUE(port->translate(Iova(0x5000), 4, Access::kRead));
+  ASSERT_TRUE(port->translate(Iova(0x6000), 4, Access::kRead));
+  EXPECT_EQ(machine.iommu->stats().walks, walks + 2) << "both are gone";
+  EXPECT_EQ(machine.unit->host().quiesce().serial, 0u) << "a pin is no walk";
+  pin.reset();
+  EXPECT_TRUE(machine.unit->host().settled(ticket));
+  EXPECT_EQ(machine.unit->host().invalidate_all({}).serial, 0u);
+}
+
 TEST_F(Completions, ModeChangesAreDrained) {
   auto pin = port->map(Iova(0x5000), 4, Access::kRead);
   ASSERT_TRUE(pin);

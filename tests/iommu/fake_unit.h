@@ -19,7 +19,7 @@
 
 namespace weir::testing_iommu {
 
-class FakeUnit final : public Unit {
+class FakeUnit : public Unit {
  public:
   static constexpr std::uint16_t kNoContext = 2;  // this vendor's fault codes
   static constexpr std::uint16_t kWalkFault = 5;

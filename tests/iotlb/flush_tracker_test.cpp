@@ -195,6 +195,31 @@ TEST_F(FlushTrackerTest, ADrainWaitsForEveryPinOfTheUnit) {
   EXPECT_TRUE(tracker.settled(drain));
 }
 
+TEST_F(FlushTrackerTest, SeveralInvalidationsHaveOneTicket) {
+  const std::array<Invalidation, 3> misses{domain(Scope::kDomain, 2), range(0x7000, 0x7fff),
+                                           device(Scope::kContextDevice, 0x13)};
+  std::vector<Invalidation> one_hits(misses.begin(), misses.end());
+  one_hits.push_back(range(0x6000, 0x6fff));
+  const std::uint64_t pin = hold();
+  EXPECT_EQ(tracker.issue_all(kUnit, misses), 0u);
+  const std::uint64_t ticket = tracker.issue_all(kUnit, one_hits);
+  EXPECT_FALSE(tracker.settled(ticket));
+  EXPECT_EQ(tracker.issue_all(kOtherUnit, one_hits), 0u);
+  tracker.remove_pin(pin);
+  EXPECT_TRUE(tracker.settled(ticket));
+}
+
+TEST_F(FlushTrackerTest, QuiescenceIsAboutBurstsAlone) {
+  hold();
+  EXPECT_EQ(tracker.issue_quiesce(kUnit), 0u);
+  auto& slot = bursts.slot();
+  bursts.enter(slot);
+  const std::uint64_t ticket = tracker.issue_quiesce(kUnit);
+  EXPECT_FALSE(tracker.settled(ticket));
+  bursts.leave(slot);
+  EXPECT_TRUE(tracker.settled(ticket));
+}
+
 TEST_F(FlushTrackerTest, PinsMadeAfterTheFlushAreNotWaitedFor) {
   EXPECT_EQ(flush(), 0u);
   const std::uint64_t pin = hold();

@@ -248,6 +248,15 @@ TEST(Iotlb, WithoutEntriesNothingIsKept) {
   EXPECT_EQ(none.size(), 0u);
 }
 
+TEST_P(IotlbTest, WhatIsSmallerThanAPageIsNotKept) {
+  for (const std::uint8_t lg2 : {std::uint8_t{0}, std::uint8_t{11}}) {
+    EXPECT_EQ(tlb.fill(tlb.begin_fill(kDomain), entry(Iova(0x5000), lg2, 0x9000)),
+              FillResult::kNotKept);
+    EXPECT_FALSE(tlb.lookup({kDomain}, Iova(0x5000)));
+  }
+  EXPECT_EQ(tlb.size(), 0u);
+}
+
 TEST(Iotlb, SizesAreRoundedUp) {
   Iotlb small({.entries = 1});
   std::uint64_t evicted = 0;

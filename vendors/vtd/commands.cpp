@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vendors/vtd/commands.h"
 
+#include "base/seam.h"
 #include "vendors/vtd/invalidations.h"
 
 namespace weir::vtd {
@@ -57,7 +58,7 @@ void Commands::take_up(Shared& shared, const Requests& requests) {
   if (requests.translation) {
     shared.host.set_mode(*requests.translation ? UnitMode::kTranslating : UnitMode::kOff);
     // In-flight requests drain before TES changes (10.4.4).
-    translation_ = Pending{.ticket = shared.host.drain(),
+    translation_ = Pending{.ticket = WEIR_BUG(kModeShownEarly) ? Ticket{} : shared.host.drain(),
                            .outcome = global::kTranslation.of(*requests.translation)};
   }
   if (requests.context) context_ = start_context_command(shared);

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bugs seeded into the IOTLB itself, each caught by its schedule and by name.
+#include "iotlb/iotlb.h"
+#include "tests/seams/verdict.h"
+
+namespace weir::seam {
+namespace {
+
+using iotlb::Entry;
+using iotlb::Iotlb;
+using iotlb::Scope;
+
+constexpr iotlb::Tag kTag{DomainId{1}};
+
+[[nodiscard]] Entry entry(std::uint64_t page, std::uint64_t output, std::uint8_t lg2 = kPageLg2) {
+  return {.tag = kTag,
+          .page = Iova(page),
+          .output = output,
+          .page_lg2 = lg2,
+          .permissions = Permissions::read_write()};
+}
+
+// A set that is full; one entry takes another's place and stands half-written.
+Verdict look_while_an_entry_is_written() {
+  Iotlb tlb({.entries = Iotlb::kWays});
+  constexpr std::uint64_t kPages = 4 * Iotlb::kWays;
+  for (std::uint64_t page = 0; page < kPages; ++page)
+    (void)tlb.fill(tlb.begin_fill(kTag.domain), entry(page << 12, (0x1000 + page) << 12));
+  constexpr Iova kNewPage{0x100000};
+  constexpr std::uint64_t kNewOutput = 0x7000000;
+  Actor writer(
+      [&] { (void)tlb.fill(tlb.begin_fill(kTag.domain), entry(kNewPage.value(), kNewOutput)); });
+  if (!writer.run_to(Point::kHalfFilled)) return Verdict::kWrongSchedule;
+  if (const auto hit = tlb.lookup(kTag, kNewPage); hit && hit->output != kNewOutput)
+    return Verdict::kTornEntry;
+  for (std::uint64_t page = 0; page < kPages; ++page)
+    if (const auto hit = tlb.lookup(kTag, Iova(page << 12));
+        hit && hit->output != (0x1000 + page) << 12)
+      return Verdict::kTornEntry;
+  writer.finish();
+  const auto hit = tlb.lookup(kTag, kNewPage);
+  return hit && hit->output == kNewOutput ? Verdict::kKept : Verdict::kWrongSchedule;
+}
+
+TEST(SeededIotlb, ATornEntry) {
+  expect_caught(Bug::kTornEntry, Verdict::kTornEntry, look_while_an_entry_is_written);
+}
+
+// A page in the middle of a large one is invalidated: the large one goes.
+Verdict invalidate_a_part_of_a_superpage() {
+  Iotlb tlb({.entries = 64});
+  for (const std::uint8_t lg2 : {std::uint8_t{21}, std::uint8_t{30}}) {
+    (void)tlb.fill(tlb.begin_fill(kTag.domain), entry(0x40000000, 0x80000000, lg2));
+    if (!tlb.lookup(kTag, Iova(0x40000000))) return Verdict::kWrongSchedule;
+    (void)tlb.invalidate({.scope = Scope::kRange,
+                          .domain = kTag.domain,
+                          .range = {Iova(0x40005000), Iova(0x40005fff)}});
+    for (const std::uint64_t at : {0x40000000ULL, 0x40005000ULL, 0x401fffffULL})
+      if (tlb.lookup(kTag, Iova(at))) return Verdict::kNotRemoved;
+  }
+  return Verdict::kKept;
+}
+
+TEST(SeededIotlb, APartialSuperpageRemoval) {
+  expect_caught(Bug::kPartialSuperpage, Verdict::kNotRemoved, invalidate_a_part_of_a_superpage);
+}
+
+}  // namespace
+}  // namespace weir::seam
