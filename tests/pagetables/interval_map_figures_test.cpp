@@ -37,7 +37,7 @@ double now_ns() {
   return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
 }
 
-constexpr std::size_t kLookups = std::size_t{1} << 19;
+constexpr std::size_t kLookups = std::size_t{1} << 18;
 
 enum class Shape {
   kAdjacentPages,
