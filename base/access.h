@@ -47,19 +47,27 @@ class Permissions {
   [[nodiscard]] constexpr bool can_write() const { return (bits_ & kWriteBit) != 0; }
   [[nodiscard]] constexpr bool can_execute() const { return (bits_ & kExecuteBit) != 0; }
   [[nodiscard]] constexpr bool user() const { return (bits_ & kUserBit) != 0; }
-  [[nodiscard]] constexpr bool allows(Access access) const {
+  // The bits that `access` needs, and those that it needs without privilege.
+  [[nodiscard]] static constexpr unsigned needed(Access access) {
     // Arithmetic instead of a switch: every request asks this.
     static_assert(static_cast<unsigned>(Access::kRead) + 1 == kReadBit);
     static_assert(static_cast<unsigned>(Access::kWrite) + 1 == kWriteBit);
     static_assert(static_cast<unsigned>(Access::kReadWrite) + 1 == (kReadBit | kWriteBit));
-    const unsigned needed = static_cast<unsigned>(access) + 1;
-    return (bits_ & needed) == needed;
+    return static_cast<unsigned>(access) + 1;
   }
+  [[nodiscard]] static constexpr unsigned needed_by_user(Access access) {
+    return needed(access) | kUserBit;
+  }
+  [[nodiscard]] constexpr bool allows(Access access) const { return has(needed(access)); }
+  [[nodiscard]] constexpr bool has(unsigned bits) const { return (bits_ & bits) == bits; }
   [[nodiscard]] constexpr Permissions without_read() const {
     return Permissions(static_cast<std::uint8_t>(bits_ & ~kReadBit));
   }
   [[nodiscard]] constexpr Permissions without_write() const {
     return Permissions(static_cast<std::uint8_t>(bits_ & ~kWriteBit));
+  }
+  [[nodiscard]] constexpr Permissions with_write() const {
+    return Permissions(static_cast<std::uint8_t>(bits_ | kWriteBit));
   }
   [[nodiscard]] constexpr std::uint8_t bits() const { return bits_; }
 

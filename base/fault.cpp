@@ -23,6 +23,18 @@ std::string_view to_string(FaultReason reason) {
       return "request type blocked by the context";
     case FaultReason::kPasidUnsupported:
       return "request with PASID not supported";
+    case FaultReason::kPasidUnreadable:
+      return "PASID entry unreadable";
+    case FaultReason::kPasidNotPresent:
+      return "PASID entry not present";
+    case FaultReason::kPasidReserved:
+      return "PASID entry has reserved bits set";
+    case FaultReason::kPasidInvalid:
+      return "PASID entry invalid";
+    case FaultReason::kPrivilegeBlocked:
+      return "requests with privilege blocked";
+    case FaultReason::kExecuteBlocked:
+      return "requests to execute blocked";
     case FaultReason::kBeyondInputWidth:
       return "address beyond the input width";
     case FaultReason::kNonCanonical:
@@ -53,6 +65,18 @@ std::string_view to_string(FaultReason reason) {
       return "output address in the interrupt range";
     case FaultReason::kInterruptMalformed:
       return "malformed interrupt request";
+    case FaultReason::kInterruptBlocked:
+      return "interrupt request blocked";
+    case FaultReason::kInterruptIndex:
+      return "interrupt index beyond the table";
+    case FaultReason::kInterruptUnreadable:
+      return "interrupt entry unreadable";
+    case FaultReason::kInterruptNotPresent:
+      return "interrupt entry not present";
+    case FaultReason::kInterruptReserved:
+      return "interrupt entry has reserved bits set";
+    case FaultReason::kInterruptSource:
+      return "interrupt entry belongs to another requester";
     case FaultReason::kHostMapAbsent:
       return "no memory behind the address";
     case FaultReason::kHostMapPermission:

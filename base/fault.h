@@ -26,6 +26,12 @@ enum class FaultReason : std::uint8_t {
   kContextInvalid,      // present, but asks for what the unit does not have
   kRequestTypeBlocked,  // the context does not let this address type through
   kPasidUnsupported,
+  kPasidUnreadable,  // PASID directory, PASID table, GCR3 table
+  kPasidNotPresent,
+  kPasidReserved,
+  kPasidInvalid,      // present, but asks for what the unit does not have
+  kPrivilegeBlocked,  // the requester may not ask with privilege
+  kExecuteBlocked,    // the requester may not ask to execute
   // The guest's page tables.
   kBeyondInputWidth,
   kNonCanonical,
@@ -42,7 +48,14 @@ enum class FaultReason : std::uint8_t {
   kUpdateFailed,   // accessed or dirty bit
   // The answer.
   kOutputInInterruptRange,
+  // Interrupt requests.
   kInterruptMalformed,
+  kInterruptBlocked,  // this kind of message is not let through
+  kInterruptIndex,    // beyond the table
+  kInterruptUnreadable,
+  kInterruptNotPresent,
+  kInterruptReserved,
+  kInterruptSource,  // the entry is not this requester's
   // The embedder's side; the guest's driver never reads of these.
   kHostMapAbsent,
   kHostMapPermission,
@@ -60,6 +73,10 @@ enum class Stage : std::uint8_t { kNone, kStage1, kStage2, kHostMap };
 
 [[nodiscard]] std::string_view to_string(Stage stage);
 
+// What a device hears of its ATS translation request (PCIe 10.2.3): a completion, which may say
+// that there is nothing to be had, or one of two errors.
+enum class AtsStatus : std::uint8_t { kSuccess, kUnsupportedRequest, kCompleterAbort };
+
 struct Fault {
   Request request;  // the piece that faulted: its iova is the first byte that did not land
   FaultReason reason = FaultReason::kHostMapAbsent;
@@ -69,8 +86,11 @@ struct Fault {
       0;                   // address of that entry, in the space its table pointer is written in
   std::uint16_t code = 0;  // the front end's own number; 0: it has none for this
   bool recorded = false;   // the guest can read of it; false: silenced by the guest, or no code
-  std::uint32_t references = 0;  // table entries read before it was found
-  std::uint64_t completed = 0;   // bytes of the transfer that landed before this piece
+  // Of a translation request: how it is answered. kSuccess: with neither R nor W.
+  AtsStatus ats = AtsStatus::kUnsupportedRequest;
+  std::uint32_t vendor_detail = 0;  // the front end's own, for its record (an interrupt index, say)
+  std::uint32_t references = 0;     // table entries read before it was found
+  std::uint64_t completed = 0;      // bytes of the transfer that landed before this piece
 };
 
 }  // namespace weir

@@ -15,8 +15,8 @@ namespace weir {
 
 struct Request {
   Requester requester;
-  std::optional<Pasid> pasid;
-  Iova iova;
+  std::optional<Pasid> pasid{};
+  Iova iova{};
   std::uint64_t size = 0;  // bytes; 0 is a zero-length read
   Access access = Access::kRead;
   AddressType address_type = AddressType::kUntranslated;

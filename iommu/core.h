@@ -45,6 +45,7 @@ class UnitCore final : public UnitHost {
   [[nodiscard]] Result<Done, FaultReason> write_memory(Gpa at,
                                                        std::span<const std::byte> from) override;
   void set_mode(UnitMode mode) override;
+  void set_interrupt_mode(InterruptMode mode) override;
   Ticket invalidate(const iotlb::Invalidation& what) override;
   Ticket invalidate_all(std::span<const iotlb::Invalidation> several) override;
   Ticket drain() override;
@@ -58,6 +59,10 @@ class UnitCore final : public UnitHost {
     // Acquire: pairs with set_mode; who sees translation on sees the root it was turned on with.
     return mode_.load(std::memory_order_acquire);
   }
+  [[nodiscard]] InterruptMode interrupt_mode() const {
+    // Acquire: as mode(), for the table of interrupt entries.
+    return interrupt_mode_.load(std::memory_order_acquire);
+  }
   void reset();
 
   iotlb::Iotlb iotlb;
@@ -68,11 +73,13 @@ class UnitCore final : public UnitHost {
  private:
   void drop(const iotlb::Invalidation& what);
   Ticket booked(std::uint64_t serial);
+  void tell_interrupts_changed(const InterruptChange& change) const;
 
   IommuCore& core_;
   const UnitId id_;
   const std::uint64_t register_base_;
   std::atomic<UnitMode> mode_{UnitMode::kOff};
+  std::atomic<InterruptMode> interrupt_mode_{InterruptMode::kOff};
 };
 
 // A port's own copy of the context it used last, good while `changes` is the cache's number.
@@ -182,14 +189,20 @@ class IommuCore {
                                                    const Request& request);
 // The same without a trace: no fault, no fill, no count.
 [[nodiscard]] std::optional<Translation> peek(DmaPort::Burst::State& burst, const Request& request);
-// Delivers a write into the interrupt range.
+// Delivers a write into the interrupt range, which translate() has booked as one (interrupts.cpp).
 [[nodiscard]] Result<Done, Fault> deliver_interrupt(DmaPort::Burst::State& burst,
                                                     const Request& request,
                                                     std::span<const std::byte> data);
+// What such a message would become; nothing is delivered, recorded or booked.
+[[nodiscard]] Result<RemappedInterrupt, Fault> resolve_interrupt(const Port& port, Msi msi);
+// The function's own write of a message.
+[[nodiscard]] Result<Done, Fault> send_interrupt(Port& port, Msi msi);
 // A piece that was translated, and booked as `booked`, did not come to an end after all: booked as
 // a fault instead (L9), and told.
 [[nodiscard]] Fault refuse(DmaPort::Burst::State& burst, const Request& request, Outcome booked,
                            FaultReason reason = FaultReason::kHostMapPermission);
+// A fault that the vendor found, booked, recorded and told.
+[[nodiscard]] Fault give_up(DmaPort::Burst::State& burst, Fault fault);
 // A fault that the core itself found, booked and told.
 [[nodiscard]] Fault fail(DmaPort::Burst::State& burst, const Request& request, FaultReason reason,
                          Stage stage = Stage::kNone);

@@ -113,6 +113,8 @@ class DmaPort {
       iotlb::Context context{};
       std::uint64_t context_changes = 0;  // under which `context` was obtained; 0: none yet
       std::uint32_t context_pasid = iotlb::Context::kNoPasid;
+      // `context` has tables whose cached answers hold for plain requests as they stand.
+      bool at_once = false;
       std::uint64_t completed = 0;  // bytes of the transfer under way that have landed
     };
 

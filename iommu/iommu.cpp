@@ -101,6 +101,31 @@ Change Iommu::reset() {
   return change_for(core_->tracker.issue(std::nullopt, everything));
 }
 
+namespace {
+
+[[nodiscard]] Failure<Fault> not_attached(Requester requester, Msi msi) {
+  return Failure{Fault{.request = {.requester = requester,
+                                   .iova = Iova(msi.address),
+                                   .size = sizeof msi.data,
+                                   .access = Access::kWrite},
+                       .reason = FaultReason::kDetached}};
+}
+
+}  // namespace
+
+Result<RemappedInterrupt, Fault> Iommu::resolve_msi(Requester requester, std::uint64_t address,
+                                                    std::uint32_t data) {
+  const core::Port* port = core_->find_port(requester);
+  if (port == nullptr) return not_attached(requester, {address, data});
+  return core::resolve_interrupt(*port, {address, data});
+}
+
+Result<Done, Fault> Iommu::send_msi(Requester requester, Msi msi) {
+  core::Port* port = core_->find_port(requester);
+  if (port == nullptr) return not_attached(requester, msi);
+  return core::send_interrupt(*port, msi);
+}
+
 bool Iommu::revoke(std::uint64_t pin) { return core_->end_pin(pin); }
 
 Stats Iommu::stats() const {

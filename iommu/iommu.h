@@ -31,6 +31,7 @@
 #include "base/result.h"
 #include "iommu/coverage.h"
 #include "iommu/dma_port.h"
+#include "iommu/interrupts.h"
 #include "iommu/sinks.h"
 #include "iommu/stats.h"
 #include "iommu/unit.h"
@@ -120,6 +121,17 @@ class Iommu {
   Change reset();
   // Ends a pin from the outside, once its device is stopped. False: no such pin (any more).
   bool revoke(std::uint64_t pin);
+
+  // What a message of an attached function (or interrupt controller) would become now, for those
+  // who keep it (a route of an irqfd). Leaves no trace: a fault is not recorded. What is kept must
+  // be resolved and kept under the lock that Sinks::interrupt_changes takes, or a change that comes
+  // between is missed. Fails with kDetached for a function that is not attached.
+  [[nodiscard]] Result<RemappedInterrupt, Fault> resolve_msi(Requester requester,
+                                                             std::uint64_t address,
+                                                             std::uint32_t data);
+  // Sends the message of a function that has no DmaPort at hand: as its DMA write would, with
+  // whatever becomes of it, the record of a fault included.
+  [[nodiscard]] Result<Done, Fault> send_msi(Requester requester, Msi msi);
 
   // A sum of the per-thread books at this moment; exact when no request is under way.
   [[nodiscard]] Stats stats() const;

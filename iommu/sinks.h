@@ -12,25 +12,32 @@
 #include "base/dirty_sink.h"
 #include "base/fault.h"
 #include "base/ids.h"
+#include "iommu/interrupts.h"
 #include "iommu/log.h"
 
 namespace weir {
 
-// A message-signalled interrupt, as it would appear on the bus towards the interrupt controller.
-struct Msi {
-  std::uint64_t address = 0;
-  std::uint32_t data = 0;
-
-  friend bool operator==(const Msi&, const Msi&) = default;
-};
-
 class InterruptSink {
  public:
   virtual ~InterruptSink() = default;
-  // From a device function; `requester` is always the true one.
+  // From a device function, remapped where a unit remaps; `requester` is always the true one.
   virtual void on_device_msi(Requester requester, Msi msi) = 0;
+  // The same with all that is known of it. For a posted one, which is in memory by now, `msi` is
+  // its notification.
+  virtual void on_device_interrupt(Requester requester, const RemappedInterrupt& interrupt) {
+    on_device_msi(requester, interrupt.msi);
+  }
   // From a unit itself: its fault event, its invalidation completion event.
   virtual void on_unit_msi(UnitId unit, Msi msi) = 0;
+};
+
+class InterruptChangeSink {
+ public:
+  virtual ~InterruptChangeSink() = default;
+  // What Iommu::resolve_msi said before may no longer be so. The change completes when this
+  // returns, and not before: drop or renew what was cached, under the lock under which it was
+  // resolved and cached.
+  virtual void on_interrupts_changed(const InterruptChange& change) = 0;
 };
 
 class FaultSink {
@@ -56,6 +63,7 @@ class PinSink {
 
 struct Sinks {
   InterruptSink* interrupts = nullptr;
+  InterruptChangeSink* interrupt_changes = nullptr;
   FaultSink* faults = nullptr;
   DirtySink* dirty = nullptr;
   PinSink* pins = nullptr;

@@ -3,7 +3,6 @@
 // The way of a request, in the order of docs/request-path.md. Runs inside a burst; takes no lock,
 // allocates nothing on a hit, and never blocks.
 #include <algorithm>
-#include <cstring>
 
 #include "base/seam.h"
 #include "iommu/core.h"
@@ -17,11 +16,14 @@ using pagetables::Landing;
 using pagetables::PhysicalMemory;
 using State = DmaPort::Burst::State;
 
-// What the x86 interrupt architecture takes for itself, before any translation.
-constexpr AddressRange<Iova> kInterruptRange{Iova(0xfee00000), Iova(0xfeefffff)};
-
 [[nodiscard]] bool is_plain(const Request& r) {
-  return !r.pasid && r.address_type == AddressType::kUntranslated;
+  return !r.pasid && r.address_type == AddressType::kUntranslated && !r.privileged && !r.execute;
+}
+
+// An interrupt request is never memory, whatever the tables say.
+[[nodiscard]] bool is_message(const Request& r) {
+  return kInterruptRange.contains(r.iova) && !r.pasid &&
+         r.address_type == AddressType::kUntranslated;
 }
 
 [[nodiscard]] std::uint32_t pasid_tag(const Request& r) {
@@ -50,7 +52,8 @@ struct Answer {
 
 // 8. Land: through the host map. The translation is made where it will stay and in one go: it is
 // the only large thing on the way of a hit, and moving it costs more than finding it.
-[[nodiscard]] inline std::optional<FaultReason> land(const PhysicalMemory& memory, Access access,
+// `needed`: the bits of the permissions without which it is refused.
+[[nodiscard]] inline std::optional<FaultReason> land(const PhysicalMemory& memory, unsigned needed,
                                                      std::uint64_t size, const Answer& answer,
                                                      Translation& t) {
   t.outcome = answer.outcome;
@@ -75,7 +78,7 @@ struct Answer {
     t.target = landing->region->target;
     t.target_offset = landing->offset;
   }
-  if (!t.permissions.allows(access)) [[unlikely]]
+  if (!t.permissions.has(needed)) [[unlikely]]
     return FaultReason::kHostMapPermission;
   return std::nullopt;
 }
@@ -83,8 +86,8 @@ struct Answer {
 [[nodiscard]] inline Result<Translation, Fault> finish(State& burst, const Request& request,
                                                        const Answer& answer) {
   Result<Translation, Fault> translation{std::in_place};
-  if (const auto reason = land(burst.port.core.memory(), request.access, request.size, answer,
-                               *translation)) [[unlikely]] {
+  if (const auto reason = land(burst.port.core.memory(), Permissions::needed(request.access),
+                               request.size, answer, *translation)) [[unlikely]] {
     translation = Failure{fail(burst, request, *reason, Stage::kHostMap)};
     return translation;
   }
@@ -107,12 +110,9 @@ struct Answer {
   return finish(burst, request, identity(request.iova, rights, outcome, input_bits));
 }
 
-// 9. Fault: what the vendor found. The request of the fault is the piece that met it.
-[[nodiscard]] Failure<Fault> give_up(State& burst, Fault fault) {
-  fault.completed = burst.completed;
-  count(burst.slot, Outcome::kFaulted);
-  burst.port.core.report(burst.port.unit, fault);
-  return Failure{fault};
+// A blocked context has a domain by accident, and must not be answered from that domain's entries.
+[[nodiscard]] bool has_tables(const Context& context) {
+  return context.kind != ContextKind::kBlocked && context.kind != ContextKind::kPassThrough;
 }
 
 // 4. Context: the burst's own copy, the port's, the unit's, or the guest's structures; whichever is
@@ -140,6 +140,8 @@ struct Answer {
   }
   burst.context_changes = changes;
   burst.context_pasid = pasid;
+  burst.at_once =
+      pasid == Context::kNoPasid && has_tables(burst.context) && !burst.context.privileged;
   return std::nullopt;
 }
 
@@ -156,9 +158,10 @@ struct Answer {
   return context.input_bits >= 64 || iova.value() >> context.input_bits == 0;
 }
 
-// A blocked context has a domain by accident, and must not be answered from that domain's entries.
-[[nodiscard]] bool has_tables(const Context& context) {
-  return context.kind != ContextKind::kBlocked && context.kind != ContextKind::kPassThrough;
+// L10: whether the requester's own rights deny it, whatever any table says.
+[[nodiscard]] std::optional<Denial> denied_by_rights(const Context& context, const Ask& ask) {
+  return judge(context.rights,
+               {.access = ask.access, .execute = ask.execute, .privileged = ask.privileged});
 }
 
 // Taken before a walk reads anything, for all that it may fill.
@@ -179,7 +182,7 @@ struct FillTickets {
   const auto leaf = unit.unit->walk(context, request, {memory, unit.walk_caches, tickets.walks});
   if (!leaf) {
     count(burst.slot, Count::kReferences, leaf.error().references);
-    return give_up(burst, leaf.error());
+    return Failure{give_up(burst, leaf.error())};
   }
   count(burst.slot, Count::kReferences, leaf->references);
   WEIR_SEAM(kWalked);
@@ -204,15 +207,29 @@ struct FillTickets {
     case iotlb::FillResult::kNotKept:
       break;
   }
+  // The vendor's walk has judged it by the same ask; this one is for all vendors.
+  if (const auto denial = judge(leaf->permissions, iotlb::ask_of(context, request))) [[unlikely]]
+    return Failure{give_up(burst, unit.unit->deny(context, request, *denial))};
+  // A write with privilege may need no permission to write.
+  const Permissions allowed =
+      writes(request.access) ? leaf->permissions.with_write() : leaf->permissions;
   return finish(burst, request,
                 {.gpa = leaf->translate(request.iova.value()),
                  .limit = left_in_page(request.iova, lg2),
-                 .permissions = leaf->permissions & context.rights,
+                 .permissions = allowed & context.rights,
                  .outcome = Outcome::kWalked,
                  .page_lg2 = lg2});
 }
 
 }  // namespace
+
+// 9. Fault: what the vendor found. The request of the fault is the piece that met it.
+Fault give_up(State& burst, Fault fault) {
+  fault.completed = burst.completed;
+  count(burst.slot, Outcome::kFaulted);
+  burst.port.core.report(burst.port.unit, fault);
+  return fault;
+}
 
 Fault fail(State& burst, const Request& request, FaultReason reason, Stage stage) {
   const Fault fault{
@@ -243,8 +260,7 @@ namespace {
   if (UnitCore* const unit = port.unit; unit != nullptr) {
     const Context& context = burst.context;
     if (unit->mode() == UnitMode::kOff || burst.context_changes != unit->contexts.changes() ||
-        burst.context_pasid != Context::kNoPasid || !has_tables(context) ||
-        !within_reach(context, iova)) [[unlikely]]
+        !burst.at_once || !within_reach(context, iova)) [[unlikely]]
       return false;
     const auto hit = unit->iotlb.lookup(tag_of(context), iova);
     if (!hit) [[unlikely]]
@@ -257,7 +273,7 @@ namespace {
   } else {
     answer = identity(iova, Permissions::read_write(), Outcome::kBypassed);
   }
-  if (land(port.core.memory(), access, size, answer, t)) [[unlikely]]
+  if (land(port.core.memory(), Permissions::needed_by_user(access), size, answer, t)) [[unlikely]]
     return false;
   count(burst.slot, answer.outcome);
   return true;
@@ -273,7 +289,7 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
     return Failure{fail(burst, request, FaultReason::kBusMasterOff)};
 
   // 3. Classify what no route changes: an interrupt request is never memory.
-  if (kInterruptRange.contains(request.iova) && is_plain(request)) [[unlikely]] {
+  if (is_message(request)) [[unlikely]] {
     if (request.access != Access::kWrite)
       return Failure{fail(burst, request, FaultReason::kInterruptMalformed)};
     Translation message;
@@ -293,26 +309,31 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
   for (int attempt = 0;; ++attempt) {
     // 4. Context.
     if (!context_is_current(burst, request))
-      if (const auto fault = refresh_context(burst, request)) return give_up(burst, *fault);
+      if (const auto fault = refresh_context(burst, request))
+        return Failure{give_up(burst, *fault)};
     const Context& context = burst.context;
-    if (!is_plain(request)) [[unlikely]] {
-      if (const auto fault = unit->unit->check(context, request)) return give_up(burst, *fault);
-      if (request.address_type == AddressType::kTranslated)
-        return pass(burst, request, Outcome::kTranslated, context.rights);
-    }
+    if (!is_plain(request)) [[unlikely]]
+      if (const auto fault = unit->unit->check(context, request))
+        return Failure{give_up(burst, *fault)};
+    const Ask ask = iotlb::ask_of(context, request);
+    if (context.kind != ContextKind::kBlocked)
+      if (const auto denial = denied_by_rights(context, ask)) [[unlikely]]
+        return Failure{give_up(burst, unit->unit->deny(context, request, *denial))};
+    if (request.address_type == AddressType::kTranslated) [[unlikely]]
+      return pass(burst, request, Outcome::kTranslated, context.rights);
     if (context.kind == ContextKind::kPassThrough && within_reach(context, request.iova))
       return pass(burst, request, Outcome::kPassedThrough, context.rights, context.input_bits);
 
     // 5. IOTLB. An entry that does not allow the access is no answer: the tables may allow it by
-    // now, and if not, the fault must be recorded.
+    // now, and if not, the fault must be recorded. Nor is one that only privilege lets through
+    // (write_protect): the page may have a dirty bit to set.
     if (has_tables(context) && within_reach(context, request.iova))
       if (const auto hit = unit->iotlb.lookup(tag_of(context), request.iova)) {
-        const Permissions allowed = hit->permissions & context.rights;
-        if (allowed.allows(request.access)) [[likely]]
+        if (!judge(hit->permissions, ask) && hit->permissions.allows(request.access)) [[likely]]
           return finish(burst, request,
                         {.gpa = Gpa(hit->output),
                          .limit = left_in_page(request.iova, hit->page_lg2),
-                         .permissions = allowed,
+                         .permissions = hit->permissions & context.rights,
                          .outcome = Outcome::kHit,
                          .page_lg2 = hit->page_lg2});
       }
@@ -340,7 +361,8 @@ std::optional<Translation> peek(State& burst, const Request& request) {
   const PhysicalMemory& memory = port.core.memory();
   const auto land_at = [&](const Answer& answer) {
     std::optional<Translation> translation(std::in_place);
-    if (land(memory, request.access, request.size, answer, *translation)) translation.reset();
+    if (land(memory, Permissions::needed(request.access), request.size, answer, *translation))
+      translation.reset();
     return translation;
   };
   const auto as_it_is = [&](Outcome outcome, Permissions rights = Permissions::read_write()) {
@@ -350,36 +372,30 @@ std::optional<Translation> peek(State& burst, const Request& request) {
   };
   // Acquire: as in translate().
   if (!port.bus_master.load(std::memory_order_acquire)) return std::nullopt;
-  if (kInterruptRange.contains(request.iova) && is_plain(request)) return std::nullopt;
+  if (is_message(request)) return std::nullopt;
   if (unit == nullptr) return as_it_is(Outcome::kBypassed);
   if (unit->mode() == UnitMode::kOff) return as_it_is(Outcome::kPassedThrough);
   const auto context = unit->unit->read_context(request, memory);
   if (!context) return std::nullopt;
   if (!is_plain(request) && unit->unit->check(*context, request)) return std::nullopt;
+  const Ask ask = iotlb::ask_of(*context, request);
+  if (context->kind != ContextKind::kBlocked && denied_by_rights(*context, ask))
+    return std::nullopt;
   if (request.address_type == AddressType::kTranslated)
     return as_it_is(Outcome::kTranslated, context->rights);
   if (context->kind == ContextKind::kPassThrough && within_reach(*context, request.iova))
     return as_it_is(Outcome::kPassedThrough, context->rights);
   iotlb::WalkCaches no_caches({.stage1_tables = 0, .stage2_tables = 0, .stage2_pages = 0});
-  const auto leaf = unit->unit->walk(*context, request, {memory, no_caches, {}});
-  if (!leaf) return std::nullopt;
+  const auto leaf =
+      unit->unit->walk(*context, request, {memory, no_caches, {}, pagetables::Trace::kNone});
+  if (!leaf || judge(leaf->permissions, ask)) return std::nullopt;
   return land_at({.gpa = leaf->translate(request.iova.value()),
                   .limit = left_in_page(request.iova, leaf->page_lg2),
-                  .permissions = leaf->permissions & context->rights,
+                  .permissions = (writes(request.access) ? leaf->permissions.with_write()
+                                                         : leaf->permissions) &
+                                 context->rights,
                   .outcome = Outcome::kWalked,
                   .page_lg2 = leaf->page_lg2});
-}
-
-Result<Done, Fault> deliver_interrupt(State& burst, const Request& request,
-                                      std::span<const std::byte> data) {
-  constexpr std::size_t kMessageBytes = 4;
-  if (data.size() != kMessageBytes || request.iova.page_offset(2) != 0)
-    return Failure{refuse(burst, request, Outcome::kInterrupt, FaultReason::kInterruptMalformed)};
-  Msi msi{.address = request.iova.value()};
-  std::memcpy(&msi.data, data.data(), kMessageBytes);
-  if (InterruptSink* sink = burst.port.core.sinks.interrupts)
-    sink->on_device_msi(burst.port.requester, msi);
-  return Done{};
 }
 
 }  // namespace weir::core

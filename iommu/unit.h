@@ -5,10 +5,11 @@
 // structures: registers, tables, queues, fault records. Neither knows more of the other than stands
 // here.
 //
-// Thread rules: read_context, check, walk and record are called from any device thread at once,
-// inside a burst and with no core lock held, and must not wait. Register calls (the vendor's own
-// front door) come from any thread. The vendor runs its queue on one thread at a time and calls
-// UnitHost with none of its own locks held that a sink could want.
+// Thread rules: read_context, check, deny, walk, remap_interrupt, post_interrupt and record are
+// called from any device thread at once, inside a burst and with no core lock held, and must not
+// wait. Register calls (the vendor's own front door) come from any thread. The vendor runs its
+// queue on one thread at a time and calls UnitHost with none of its own locks held that a sink
+// could want.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +18,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/access.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/request.h"
@@ -35,6 +37,12 @@ namespace weir {
 enum class UnitMode : std::uint8_t {
   kOff,          // translation is off: requests pass, counted as passed through
   kTranslating,  // contexts are read
+};
+
+// What messages into the interrupt range meet, whatever the other mode is.
+enum class InterruptMode : std::uint8_t {
+  kOff,        // delivered as they are
+  kRemapping,  // Unit::remap_interrupt decides
 };
 
 // Stands for everything that an invalidation covers and that has not ended yet: walks, copies,
@@ -61,9 +69,11 @@ class UnitHost {
 
   // Takes hold for requests that begin afterwards; drain() covers those before.
   virtual void set_mode(UnitMode mode) = 0;
+  // The same for interrupt messages; those who cache what messages become are told at once.
+  virtual void set_interrupt_mode(InterruptMode /*mode*/) {}
 
   // Drops what the value covers from every cache before it returns, so that no later request can
-  // use it; the ticket stands for the earlier ones.
+  // use it; the ticket stands for the earlier ones. Every scope but kDeviceTlb.
   virtual Ticket invalidate(const iotlb::Invalidation& invalidation) = 0;
   // The same for several at once, with one ticket for all of them: a guest that posts many commands
   // before it looks pays for one round. Nothing to do for none.
@@ -88,11 +98,13 @@ class UnitHost {
 };
 
 // What a walk may use: the memory snapshot of its burst, and the unit's walk caches with the
-// tickets that were taken before anything was read.
+// tickets that were taken before anything was read. A walk without a trace sets no accessed or
+// dirty bit; its reader takes `trace` and sees to that.
 struct WalkScope {
   const pagetables::PhysicalMemory& memory;
   iotlb::WalkCaches& caches;
   iotlb::WalkCaches::Tickets tickets;
+  pagetables::Trace trace = pagetables::Trace::kLeave;
 };
 
 class Unit {
@@ -105,16 +117,34 @@ class Unit {
   [[nodiscard]] virtual Result<iotlb::Context, Fault> read_context(
       const Request& request, const pagetables::PhysicalMemory& memory) = 0;
 
-  // May this kind of request use this context? Asked only for requests that are not plain
-  // untranslated ones without PASID.
+  // May this kind of request use this context? Asked only for requests that are not plain, that
+  // is, translated or translation requests, and those with a PASID, with privilege or to execute.
   [[nodiscard]] virtual std::optional<Fault> check(const iotlb::Context& context,
                                                    const Request& request) = 0;
 
-  // Translates the first byte of `piece`. Also called for pass-through contexts beyond
-  // `context.input_bits`, where there is only a fault to give.
+  // The fault of a request that tables may well allow, but `context.rights` or the requester's
+  // modes (iotlb::ask_of) do not: in the vendor's words, like any other (L10). Asked before any
+  // table is read, for pass-through and translated requests as well.
+  [[nodiscard]] virtual Fault deny(const iotlb::Context& context, const Request& request,
+                                   Denial denial);
+
+  // Translates the first byte of `piece`. What the tables are asked is iotlb::ask_of(context,
+  // piece); the permissions of the leaf are the tables' own, whoever asks, because others are
+  // answered from it too. Also called for pass-through contexts beyond `context.input_bits`, where
+  // there is only a fault to give.
   [[nodiscard]] virtual Result<pagetables::Leaf<Gpa>, Fault> walk(const iotlb::Context& context,
                                                                   const Request& piece,
                                                                   const WalkScope& scope) = 0;
+
+  // What becomes of a message that `request`'s function writes into the interrupt range, while the
+  // interrupt mode is kRemapping. Only reads; may be asked for messages that nobody sends.
+  [[nodiscard]] virtual Result<RemappedInterrupt, Fault> remap_interrupt(
+      const Request& request, Msi msi, const pagetables::PhysicalMemory& memory);
+  // A message that remap_interrupt called posted is being sent: records it in memory. Gives the
+  // notification that is due, if one is.
+  [[nodiscard]] virtual Result<std::optional<Msi>, Fault> post_interrupt(
+      const Request& request, const RemappedInterrupt& posted,
+      const pagetables::PhysicalMemory& memory);
 
   // Puts a fault whose `recorded` is true where the guest's driver reads of it.
   virtual void record(const Fault& fault) = 0;

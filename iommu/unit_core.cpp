@@ -46,7 +46,28 @@ void UnitCore::set_mode(UnitMode mode) {
   mode_.store(mode, std::memory_order_seq_cst);
 }
 
+void UnitCore::set_interrupt_mode(InterruptMode mode) {
+  // Sequentially consistent: as above.
+  if (interrupt_mode_.exchange(mode, std::memory_order_seq_cst) != mode)
+    tell_interrupts_changed({.unit = id_});
+}
+
+void UnitCore::tell_interrupts_changed(const InterruptChange& change) const {
+  if (InterruptChangeSink* sink = core_.sinks.interrupt_changes)
+    sink->on_interrupts_changed(change);
+}
+
 void UnitCore::drop(const iotlb::Invalidation& what) {
+  if (what.is_interrupt_scope()) {
+    // Entries are read for every message; it is others that may have kept what they said.
+    InterruptChange change{.unit = id_};
+    if (what.scope == iotlb::Scope::kInterruptRange) {
+      change.first_index = what.first_interrupt;
+      change.last_index = what.last_interrupt;
+    }
+    if (what.scope == iotlb::Scope::kInterruptDevice) change.requester = what.requester;
+    tell_interrupts_changed(change);
+  }
   // Tables before translations: a walk that still starts from a forgotten table is refused its
   // fill.
   if (!what.is_context_scope() && !WEIR_BUG(kWalkCacheForgotten))
@@ -89,6 +110,7 @@ void UnitCore::raise(Msi msi) {
 
 void UnitCore::reset() {
   set_mode(UnitMode::kOff);
+  set_interrupt_mode(InterruptMode::kOff);
   (void)contexts.invalidate({.scope = iotlb::Scope::kContextAll});
   (void)walk_caches.invalidate({.scope = iotlb::Scope::kAll});
   (void)iotlb.invalidate({.scope = iotlb::Scope::kAll});

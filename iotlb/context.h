@@ -5,7 +5,8 @@
 // cached until a context invalidation covers it. Rights that belong to the requester live here,
 // never in an IOTLB entry (L10).
 //
-// Trivially copyable and at most a cache line, so that it can be published word by word.
+// Trivially copyable and at most a cache line, so that it can be published word by word. Any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 
 #include "base/access.h"
 #include "base/ids.h"
+#include "base/request.h"
 
 namespace weir::iotlb {
 
@@ -22,6 +24,13 @@ enum class ContextKind : std::uint8_t {
   kStage1,
   kStage2,
   kNested,
+};
+
+// How the unit hears that the guest has changed its tables.
+enum class Coherence : std::uint8_t {
+  kArchitectural,  // of what was present, by invalidation
+  kCaching,        // of every change: mappings are announced too (VT-d CM, AMD NpCache, virtio)
+  kVerified,       // not at all: what is cached is compared with memory at every use
 };
 
 struct Context {
@@ -34,14 +43,30 @@ struct Context {
   std::uint8_t stage1_levels = 0;
   std::uint8_t stage2_levels = 0;
   std::uint8_t input_bits = 0;  // highest reach of an untranslated request: 2^input_bits
-  Permissions rights = Permissions::read_write();  // the requester's own, ANDed at every use
+  // The requester's own, ANDed at every use (AMD IR and IW of the device-table entry). What they
+  // lack is the vendor's fault (Unit::deny), found before any table is read.
+  Permissions rights = Permissions::read_write();
+  Coherence coherence = Coherence::kArchitectural;
   bool silence_faults = false;  // VT-d FPD, AMD SA: faults happen but are not recorded
   bool allow_translation_requests = false;
   bool allow_translated = false;
-  std::uint16_t vendor_bits = 0;  // the vendor's own, untouched by the core
+  // The requester's own modes; see ask_of.
+  bool privileged = false;        // without a PASID it counts as privileged (VT-d RID_PRIV)
+  bool write_protect = true;      // false: with privilege it may write read-only pages (VT-d WPE=0)
+  bool no_execute = true;         // false: execute-disable bits mean nothing (VT-d NXE=0)
+  std::uint32_t vendor_bits = 0;  // the vendor's own, untouched by the core
 
   static constexpr std::uint32_t kNoPasid = ~std::uint32_t{0};
 };
 static_assert(std::is_trivially_copyable_v<Context> && sizeof(Context) <= 48);
+
+// What `request` asks of the tables under `context`, its requester's modes included: of a walk and
+// of a cached answer alike, so that entries need not know whose they are (L10).
+[[nodiscard]] constexpr Ask ask_of(const Context& context, const Request& request) {
+  return {.access = request.access,
+          .execute = request.execute && context.no_execute,
+          .privileged = request.privileged || (context.privileged && !request.pasid),
+          .write_protect = context.write_protect};
+}
 
 }  // namespace weir::iotlb

@@ -4,6 +4,8 @@
 #include <tbb/concurrent_hash_map.h>
 
 #include <map>
+#include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "base/seam.h"
@@ -20,13 +22,31 @@ struct Held {
   return std::uint32_t{requester.segment} << 16 | requester.bdf;
 }
 
+// Whether an invalidation of contexts by domain covers one that `pasid` led to. What a function
+// does without a PASID may rest on any entry of its PASID table (VT-d RID_PASID): it goes as well.
+[[nodiscard]] bool covers_pasid(const Invalidation& what, std::uint32_t pasid) {
+  return what.scope != Scope::kContextPasid || pasid == Context::kNoPasid ||
+         (what.pasid && what.pasid->value == pasid);
+}
+
 }  // namespace
 
 struct ContextCache::Map {
   // A function's contexts stay together, by PASID: a device-selective invalidation means all.
   using Function = std::map<std::uint32_t, Held>;
   using Table = tbb::concurrent_hash_map<std::uint32_t, Function>;
+  using Place = std::pair<std::uint32_t, std::uint32_t>;  // function, PASID
   Table table;
+  // Whose contexts name a domain, under the cache's mutex. One that a global invalidation voided
+  // keeps its place here until it is filled or dropped again.
+  std::unordered_map<std::uint32_t, std::set<Place>> domains;
+
+  void forget(const Held& held, Place place) {
+    const auto domain = domains.find(held.context.domain.value);
+    if (domain == domains.end()) return;
+    domain->second.erase(place);
+    if (domain->second.empty()) domains.erase(domain);
+  }
 };
 
 ContextCache::ContextCache() : map_(std::make_unique<Map>()) {}
@@ -52,8 +72,11 @@ bool ContextCache::fill(std::uint64_t changes, Requester requester, std::uint32_
   Map::Table::accessor function;
   map_->table.insert(function, key_of(requester));
   Held& held = function->second[pasid];
+  const Map::Place place{key_of(requester), pasid};
+  if (held.generation != 0) map_->forget(held, place);
   if (held.generation != generation) ++live_;
   held = {context, generation};
+  map_->domains[context.domain.value].insert(place);
   return true;
 }
 
@@ -69,9 +92,37 @@ std::uint64_t ContextCache::drop_device(Requester requester) {
   std::uint64_t dropped = 0;
   // Relaxed: only written under the mutex.
   const std::uint64_t generation = generation_.load(std::memory_order_relaxed);
-  for (const auto& [pasid, held] : function->second)
+  for (const auto& [pasid, held] : function->second) {
     dropped += held.generation == generation ? 1 : 0;
+    map_->forget(held, {key_of(requester), pasid});
+  }
   map_->table.erase(function);
+  live_ -= dropped;
+  return dropped;
+}
+
+std::uint64_t ContextCache::drop_domain(const Invalidation& what) {
+  const auto domain = map_->domains.find(what.domain.value);
+  if (domain == map_->domains.end()) return 0;
+  // Relaxed: only written under the mutex.
+  const std::uint64_t generation = generation_.load(std::memory_order_relaxed);
+  std::uint64_t dropped = 0;
+  for (auto place = domain->second.begin(); place != domain->second.end();) {
+    const auto [key, pasid] = *place;
+    if (!covers_pasid(what, pasid)) {
+      ++place;
+      continue;
+    }
+    place = domain->second.erase(place);
+    Map::Table::accessor function;
+    if (!map_->table.find(function, key)) continue;
+    const auto held = function->second.find(pasid);
+    if (held == function->second.end()) continue;
+    dropped += held->second.generation == generation ? 1 : 0;
+    function->second.erase(held);
+    if (function->second.empty()) map_->table.erase(function);
+  }
+  if (domain->second.empty()) map_->domains.erase(domain);
   live_ -= dropped;
   return dropped;
 }
@@ -93,8 +144,7 @@ Removed ContextCache::invalidate(const Invalidation& what) {
       bits = static_cast<std::uint16_t>((bits - what.requester_mask) & what.requester_mask);
     } while (bits != 0);
   } else {
-    removed.entries = drop_all();
-    removed.widened = what.scope == Scope::kContextDomain;
+    removed.entries = what.scope == Scope::kContextAll ? drop_all() : drop_domain(what);
   }
   changes_.fetch_add(1, std::memory_order_seq_cst);
   return removed;

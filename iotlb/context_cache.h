@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one unit knows about its requesters. Looked up when a port's own copy is out of date, filled
-// by whoever read the guest's structures, dropped by context invalidations. A device-selective one
-// is exact; domain-selective and global ones drop everything, which the architectures allow.
+// What one unit knows about its requesters and their PASIDs. Looked up when a port's own copy is
+// out of date, filled by whoever read the guest's structures, dropped by context invalidations:
+// exactly those of a device or a domain, those of a domain's PASID together with what its functions
+// do without one, or all at once. What that costs follows what is dropped, not what is there (L6).
 //
 // Any thread. changes() is the word that every request compares: while it has not moved, a Context
 // that was obtained under it is still good. find takes no lock of ours; fill and invalidate take
@@ -46,6 +47,7 @@ class ContextCache {
 
   std::uint64_t drop_all() WEIR_REQUIRES(mutex_);
   std::uint64_t drop_device(Requester requester) WEIR_REQUIRES(mutex_);
+  std::uint64_t drop_domain(const Invalidation& what) WEIR_REQUIRES(mutex_);
 
   std::unique_ptr<Map> map_;  // constant after construction
 

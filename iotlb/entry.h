@@ -64,11 +64,19 @@ enum class FillResult : std::uint8_t {
     case Scope::kRange:
       return tag.domain == what.domain && (!what.pasid || tag.pasid == what.pasid->value) &&
              what.range.overlaps({page, page + span});
+    case Scope::kStage2Range:
+      return tag.domain == what.domain &&
+             (tag.pasid != Context::kNoPasid || what.range.overlaps({page, page + span}));
     case Scope::kHostRange:
       return what.host_range.overlaps({Gpa(output), Gpa(output + span)});
     case Scope::kContextAll:
     case Scope::kContextDomain:
+    case Scope::kContextPasid:
     case Scope::kContextDevice:
+    case Scope::kInterruptAll:
+    case Scope::kInterruptRange:
+    case Scope::kInterruptDevice:
+    case Scope::kDeviceTlb:
     case Scope::kRequester:
       return false;
   }

@@ -123,6 +123,10 @@ bool FlushTracker::covers_pin(std::optional<UnitId> unit, const Invalidation& wh
                               const PinRecord& pin) {
   const bool same_unit = !unit || unit == pin.unit;
   const bool same_domain = same_unit && (pin.several_tags || pin.tag.domain == what.domain);
+  // What came with a translated address rests on the device's own TLB: no page-selective flush of
+  // the IOTLB speaks of its address.
+  if (pin.translated && (what.scope == Scope::kRange || what.scope == Scope::kStage2Range))
+    return false;
   const auto same_pasid = [&] { return pin.several_tags || pin.tag.pasid == what.pasid->value; };
   switch (what.scope) {
     case Scope::kHostRange:
@@ -136,12 +140,23 @@ bool FlushTracker::covers_pin(std::optional<UnitId> unit, const Invalidation& wh
     case Scope::kContextDomain:
     case Scope::kDomain:
       return same_domain;
+    case Scope::kContextPasid:
+      return same_domain && what.pasid && (pin.tag.pasid == Context::kNoPasid || same_pasid());
     case Scope::kContextDevice:
       return same_unit && what.matches(pin.requester);
     case Scope::kPasid:
       return same_domain && what.pasid && same_pasid();
     case Scope::kRange:
       return same_domain && (!what.pasid || same_pasid()) && pin.range.overlaps(what.range);
+    case Scope::kStage2Range:
+      return same_domain && (pin.several_tags || pin.tag.pasid != Context::kNoPasid ||
+                             pin.range.overlaps(what.range));
+    case Scope::kInterruptAll:
+    case Scope::kInterruptRange:
+    case Scope::kInterruptDevice:
+      return false;
+    case Scope::kDeviceTlb:
+      return same_unit && pin.translated && pin.requester == what.requester;
   }
   return true;
 }

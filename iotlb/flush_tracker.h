@@ -32,6 +32,7 @@ struct PinRecord {
   Requester requester;
   Tag tag{};                  // of the entries behind it
   bool several_tags = false;  // its context changed while it was made: any tag of the unit is meant
+  bool translated = false;    // made with translated addresses (ATS)
   AddressRange<Iova> range{};
   std::vector<AddressRange<Gpa>> host_ranges;
   std::uint64_t epoch = 0;  // of the burst that made it

@@ -13,12 +13,24 @@ std::string_view to_string(Scope scope) {
       return "pasid";
     case Scope::kRange:
       return "range";
+    case Scope::kStage2Range:
+      return "stage-2 range";
     case Scope::kContextAll:
       return "context all";
     case Scope::kContextDomain:
       return "context domain";
+    case Scope::kContextPasid:
+      return "context pasid";
     case Scope::kContextDevice:
       return "context device";
+    case Scope::kInterruptAll:
+      return "interrupt all";
+    case Scope::kInterruptRange:
+      return "interrupt range";
+    case Scope::kInterruptDevice:
+      return "interrupt device";
+    case Scope::kDeviceTlb:
+      return "device TLB";
     case Scope::kHostRange:
       return "host range";
     case Scope::kRequester:

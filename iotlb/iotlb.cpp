@@ -178,7 +178,7 @@ std::uint64_t Iotlb::remove_from(Set& set, const Invalidation& what) {
 
 Removed Iotlb::invalidate(const Invalidation& what) {
   Removed removed;
-  if (what.is_context_scope() || what.scope == Scope::kRequester) return removed;
+  if (!what.is_translation_scope()) return removed;
   overtake_fills(what);
   if (reference_ != nullptr) {
     removed.entries = reference_->invalidate(what);

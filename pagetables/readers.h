@@ -20,7 +20,8 @@ class DirectReader {
  public:
   using Space = Gpa;
 
-  explicit DirectReader(const PhysicalMemory& memory) : memory_(memory) {}
+  explicit DirectReader(const PhysicalMemory& memory, Trace trace = Trace::kLeave)
+      : memory_(memory), trace_(trace) {}
 
   [[nodiscard]] bool load_at_once(Gpa at, std::uint64_t& word) const {
     return memory_.load64_from_slot(at, word);
@@ -32,6 +33,7 @@ class DirectReader {
   }
   [[nodiscard]] Result<bool, WalkFailure> update(Gpa at, std::uint64_t seen,
                                                  std::uint64_t desired) {
+    if (trace_ == Trace::kNone) return true;
     const auto done = memory_.compare_exchange64(at, seen, desired);
     if (!done) return Failure{WalkFailure{.reason = FaultReason::kUpdateFailed}};
     return *done;
@@ -40,6 +42,7 @@ class DirectReader {
 
  private:
   const PhysicalMemory& memory_;
+  const Trace trace_;
   std::uint32_t references_ = 0;
 };
 static_assert(TableReader<DirectReader>);

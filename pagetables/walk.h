@@ -38,6 +38,9 @@ struct Step {
   std::uint64_t set_on_write = 0;  // kLeaf: bits that a write sets as well (dirty)
 };
 
+// Whether a walk may set accessed and dirty bits. Without a trace it behaves as if it had.
+enum class Trace : std::uint8_t { kLeave, kNone };
+
 // Where a leaf of 2^page_lg2 bytes is written: in 2^copies_lg2 adjoining entries of that level.
 struct LeafPlace {
   unsigned level = 0;

@@ -3,12 +3,31 @@
 
 #include "pagetables/readers.h"
 #include "pagetables/vtd_second_stage.h"
+#include "pagetables/x86_first_stage.h"
 
 namespace weir::testing_iommu {
 namespace {
 
 using pagetables::VtdSecondStage;
+using pagetables::X86FirstStage;
 constexpr auto kRules = VtdSecondStage::rules({});
+constexpr auto kFirstRules = X86FirstStage::rules({});
+
+// Every requester without a PASID, and those whose PASID has no context of its own.
+constexpr std::uint32_t kAny = iotlb::Context::kNoPasid;
+
+[[nodiscard]] pagetables::WalkResult<Gpa> walk_tables(const iotlb::Context& context,
+                                                      const Request& piece,
+                                                      const WalkScope& scope) {
+  pagetables::DirectReader reader(scope.memory, scope.trace);
+  const Ask ask = iotlb::ask_of(context, piece);
+  if (context.kind == iotlb::ContextKind::kStage1)
+    return pagetables::walk<X86FirstStage>(kFirstRules, reader, Gpa(context.stage1_root),
+                                           context.stage1_levels, piece.iova.value(), ask);
+  return pagetables::walk<VtdSecondStage>(kRules, reader, Gpa(context.stage2_root),
+                                          context.stage2_levels, piece.iova.value(),
+                                          Ask{.access = ask.access});
+}
 
 }  // namespace
 
@@ -22,14 +41,40 @@ iotlb::Context FakeUnit::second_stage(std::uint32_t domain, Gpa root) {
   return context;
 }
 
+iotlb::Context FakeUnit::first_stage(std::uint32_t domain, Gpa root) {
+  iotlb::Context context;
+  context.kind = iotlb::ContextKind::kStage1;
+  context.domain = DomainId{domain};
+  context.pasid = 1;
+  context.stage1_root = root.value();
+  context.stage1_levels = 4;
+  context.input_bits = 64;
+  return context;
+}
+
 void FakeUnit::set_context(Requester requester, const iotlb::Context& context) {
   const MutexLock lock(mutex_);
-  contexts_[requester] = context;
+  contexts_[{requester, kAny}] = context;
+}
+
+void FakeUnit::set_context(Requester requester, Pasid pasid, const iotlb::Context& context) {
+  const MutexLock lock(mutex_);
+  contexts_[{requester, pasid.value}] = context;
 }
 
 void FakeUnit::drop_context(Requester requester) {
   const MutexLock lock(mutex_);
-  contexts_.erase(requester);
+  contexts_.erase({requester, kAny});
+}
+
+void FakeUnit::set_interrupt(std::uint32_t index, const RemappedInterrupt& to) {
+  const MutexLock lock(mutex_);
+  interrupts_[index] = to;
+}
+
+void FakeUnit::drop_interrupt(std::uint32_t index) {
+  const MutexLock lock(mutex_);
+  interrupts_.erase(index);
 }
 
 std::uint64_t FakeUnit::post(const iotlb::Invalidation& what) {
@@ -58,8 +103,9 @@ Result<iotlb::Context, Fault> FakeUnit::read_context(const Request& request,
   std::optional<iotlb::Context> read;
   {
     const MutexLock lock(mutex_);
-    if (const auto found = contexts_.find(request.requester); found != contexts_.end())
-      read = found->second;
+    auto found = contexts_.find({request.requester, request.pasid ? request.pasid->value : kAny});
+    if (found == contexts_.end()) found = contexts_.find({request.requester, kAny});
+    if (found != contexts_.end()) read = found->second;
   }
   if (after_context) after_context(request);
   if (read) return *read;
@@ -72,11 +118,51 @@ Result<iotlb::Context, Fault> FakeUnit::read_context(const Request& request,
 std::optional<Fault> FakeUnit::check(const iotlb::Context& context, const Request& request) {
   if (request.address_type == AddressType::kTranslated && context.allow_translated)
     return std::nullopt;
-  if (request.address_type == AddressType::kUntranslated && request.pasid) return std::nullopt;
+  if (request.address_type == AddressType::kUntranslated) return std::nullopt;
   return Fault{.request = request,
                .reason = FaultReason::kRequestTypeBlocked,
                .code = kBlocked,
                .recorded = true};
+}
+
+Fault FakeUnit::deny(const iotlb::Context& context, const Request& request, Denial denial) {
+  Fault fault = Unit::deny(context, request, denial);
+  fault.code = static_cast<std::uint16_t>(kDenied + static_cast<unsigned>(denial));
+  fault.recorded = !context.silence_faults;
+  return fault;
+}
+
+Result<RemappedInterrupt, Fault> FakeUnit::remap_interrupt(const Request& request, Msi msi,
+                                                           const pagetables::PhysicalMemory&) {
+  const std::uint32_t index = msi.address >> 12 & 0xff;
+  std::optional<RemappedInterrupt> to;
+  {
+    const MutexLock lock(mutex_);
+    if (const auto found = interrupts_.find(index); found != interrupts_.end()) to = found->second;
+  }
+  if (after_interrupt) after_interrupt(request);
+  if (to) return *to;
+  return Failure{Fault{.request = request,
+                       .reason = FaultReason::kInterruptNotPresent,
+                       .code = kInterrupt,
+                       .recorded = true,
+                       .vendor_detail = index}};
+}
+
+Result<std::optional<Msi>, Fault> FakeUnit::post_interrupt(
+    const Request& request, const RemappedInterrupt& posted,
+    const pagetables::PhysicalMemory& memory) {
+  std::uint64_t word = 0;
+  for (;;) {
+    const std::uint64_t next = word | std::uint64_t{1} << posted.interrupt.vector % 64;
+    const auto done = memory.compare_exchange64(posted.descriptor, word, next);
+    if (!done)
+      return Failure{Fault{
+          .request = request, .reason = FaultReason::kInterruptUnreadable, .code = kInterrupt}};
+    if (*done) break;
+  }
+  // Only the first of a batch notifies.
+  return word == 0 ? std::optional(posted.msi) : std::nullopt;
 }
 
 Result<pagetables::Leaf<Gpa>, Fault> FakeUnit::walk(const iotlb::Context& context,
@@ -92,10 +178,7 @@ Result<pagetables::Leaf<Gpa>, Fault> FakeUnit::walk(const iotlb::Context& contex
     fault.reason = FaultReason::kBeyondInputWidth;
     return Failure{fault};
   }
-  pagetables::DirectReader reader(scope.memory);
-  const auto leaf = pagetables::walk<VtdSecondStage>(kRules, reader, Gpa(context.stage2_root),
-                                                     context.stage2_levels, piece.iova.value(),
-                                                     Ask{.access = piece.access});
+  const auto leaf = walk_tables(context, piece, scope);
   if (after_walk) after_walk(piece);
   if (leaf) return *leaf;
   fault.reason = leaf.error().reason;

@@ -24,6 +24,8 @@ class FakeUnit : public Unit {
   static constexpr std::uint16_t kNoContext = 2;  // this vendor's fault codes
   static constexpr std::uint16_t kWalkFault = 5;
   static constexpr std::uint16_t kBlocked = 0xd;
+  static constexpr std::uint16_t kDenied = 0x50;  // and which Denial it was
+  static constexpr std::uint16_t kInterrupt = 0x20;
 
   explicit FakeUnit(UnitHost& host) : host_(host) {}
 
@@ -32,9 +34,16 @@ class FakeUnit : public Unit {
   // ---- the guest
   // A second-stage context of four levels.
   static iotlb::Context second_stage(std::uint32_t domain, Gpa root);
+  // A first-stage one, of its PASID 1, with accessed and dirty bits.
+  static iotlb::Context first_stage(std::uint32_t domain, Gpa root);
   // Writes the structure; nothing is flushed.
   void set_context(Requester requester, const iotlb::Context& context);
   void drop_context(Requester requester);
+  // Of requests with this PASID; without one of its own, a function has one context for all.
+  void set_context(Requester requester, Pasid pasid, const iotlb::Context& context);
+  // An entry of the interrupt table; its number is bits 19:12 of a message's address.
+  void set_interrupt(std::uint32_t index, const RemappedInterrupt& to);
+  void drop_interrupt(std::uint32_t index);
   // Posts an invalidation and kicks the queue. Gives how many completions must be published before
   // it has completed.
   std::uint64_t post(const iotlb::Invalidation& what);
@@ -56,6 +65,7 @@ class FakeUnit : public Unit {
   std::function<void(const Request&)> after_context;  // read, and not used yet
   std::function<void(const Request&)> before_walk;
   std::function<void(const Request&)> after_walk;
+  std::function<void(const Request&)> after_interrupt;
   // Called inside poll(), as by a vendor that looks at its queue in memory each time.
   std::function<void()> in_poll;
 
@@ -63,8 +73,14 @@ class FakeUnit : public Unit {
   Result<iotlb::Context, Fault> read_context(const Request& request,
                                              const pagetables::PhysicalMemory& memory) override;
   std::optional<Fault> check(const iotlb::Context& context, const Request& request) override;
+  Fault deny(const iotlb::Context& context, const Request& request, Denial denial) override;
   Result<pagetables::Leaf<Gpa>, Fault> walk(const iotlb::Context& context, const Request& piece,
                                             const WalkScope& scope) override;
+  Result<RemappedInterrupt, Fault> remap_interrupt(const Request& request, Msi msi,
+                                                   const pagetables::PhysicalMemory&) override;
+  Result<std::optional<Msi>, Fault> post_interrupt(
+      const Request& request, const RemappedInterrupt& posted,
+      const pagetables::PhysicalMemory& memory) override;
   void record(const Fault& fault) override;
   void poll() override;
   void reset() override;
@@ -81,7 +97,8 @@ class FakeUnit : public Unit {
   std::optional<Ticket> parked_;  // the runner's own
 
   mutable Mutex mutex_;
-  std::map<Requester, iotlb::Context> contexts_ WEIR_GUARDED_BY(mutex_);
+  std::map<std::pair<Requester, std::uint32_t>, iotlb::Context> contexts_ WEIR_GUARDED_BY(mutex_);
+  std::map<std::uint32_t, RemappedInterrupt> interrupts_ WEIR_GUARDED_BY(mutex_);
   std::deque<iotlb::Invalidation> queue_ WEIR_GUARDED_BY(mutex_);
   std::vector<Fault> recorded_ WEIR_GUARDED_BY(mutex_);
   std::uint64_t posted_ WEIR_GUARDED_BY(mutex_) = 0;

@@ -15,16 +15,30 @@
 #include "iommu/iommu.h"
 #include "pagetables/table_builder.h"
 #include "pagetables/vtd_second_stage.h"
+#include "pagetables/x86_first_stage.h"
 #include "tests/iommu/fake_unit.h"
 
 namespace weir::testing_iommu {
 
 // Remembers everything that is said, from any thread.
-class Recorder final : public InterruptSink, public FaultSink, public DirtySink, public PinSink {
+class Recorder final : public InterruptSink,
+                       public InterruptChangeSink,
+                       public FaultSink,
+                       public DirtySink,
+                       public PinSink {
  public:
   void on_device_msi(Requester requester, Msi msi) override {
     const std::lock_guard lock(mutex);
     device_msis.emplace_back(requester, msi);
+  }
+  void on_device_interrupt(Requester requester, const RemappedInterrupt& interrupt) override {
+    on_device_msi(requester, interrupt.msi);
+    const std::lock_guard lock(mutex);
+    interrupts.push_back(interrupt);
+  }
+  void on_interrupts_changed(const InterruptChange& change) override {
+    const std::lock_guard lock(mutex);
+    interrupt_changes.push_back(change);
   }
   void on_unit_msi(UnitId unit, Msi msi) override {
     const std::lock_guard lock(mutex);
@@ -45,6 +59,8 @@ class Recorder final : public InterruptSink, public FaultSink, public DirtySink,
 
   std::mutex mutex;
   std::vector<std::pair<Requester, Msi>> device_msis;
+  std::vector<RemappedInterrupt> interrupts;
+  std::vector<InterruptChange> interrupt_changes;
   std::vector<std::pair<UnitId, Msi>> unit_msis;
   std::vector<Fault> faults;
   std::vector<std::pair<Gpa, std::uint64_t>> dirty;
@@ -113,7 +129,11 @@ class Machine {
   Machine() : Machine(Options{}) {}
   explicit Machine(Options options) : ram_(kRamPages * 512), rom_(512, 0x5252525252525252) {
     memory_ = make_memory();
-    const Sinks sinks{.interrupts = &seen, .faults = &seen, .dirty = &seen, .pins = &seen};
+    const Sinks sinks{.interrupts = &seen,
+                      .interrupt_changes = &seen,
+                      .faults = &seen,
+                      .dirty = &seen,
+                      .pins = &seen};
     iommu = std::make_unique<Iommu>(IommuConfig{.memory = memory_,
                                                 .host_map = options.host_map,
                                                 .clock = &clock,
@@ -172,10 +192,11 @@ class Machine {
 };
 
 // The guest's page tables of one domain.
-class Tables {
+template <pagetables::RadixFormat Format>
+class TablesOf {
  public:
-  explicit Tables(Machine& machine)
-      : builder_(*machine.physical, pagetables::VtdSecondStage::rules({}), *machine.allocate(), 4,
+  explicit TablesOf(Machine& machine)
+      : builder_(*machine.physical, Format::rules({}), *machine.allocate(), 4,
                  [&machine] { return machine.allocate(); }) {}
 
   [[nodiscard]] Gpa root() const { return builder_.root(); }
@@ -188,8 +209,10 @@ class Tables {
   }
 
  private:
-  pagetables::TableBuilder<pagetables::VtdSecondStage> builder_;
+  pagetables::TableBuilder<Format> builder_;
 };
+using Tables = TablesOf<pagetables::VtdSecondStage>;
+using FirstStageTables = TablesOf<pagetables::X86FirstStage>;
 
 [[nodiscard]] inline iotlb::Invalidation flush_page(std::uint32_t domain, Iova page,
                                                     std::uint64_t size = kPageSize) {

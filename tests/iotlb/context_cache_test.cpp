@@ -46,28 +46,76 @@ TEST_F(ContextCacheTest, KeepsRequestersSegmentsAndPasidsApart) {
   EXPECT_EQ(at(8), 6);
 }
 
-TEST_F(ContextCacheTest, GlobalAndDomainDropEverything) {
-  for (const Scope scope : {Scope::kContextAll, Scope::kContextDomain}) {
-    fill(8, 1);
-    fill(9, 2);
-    fill(9, 2, 7);
-    const std::uint64_t before = cache.changes();
-    const Removed removed = cache.invalidate({.scope = scope, .domain = DomainId{1}});
-    EXPECT_EQ(removed.entries, 3u) << to_string(scope);
-    EXPECT_EQ(removed.widened, scope == Scope::kContextDomain);
-    EXPECT_NE(cache.changes(), before);
-    EXPECT_EQ(at(8), -1);
-    EXPECT_EQ(at(9), -1);
-    EXPECT_EQ(at(9, 7), -1);
-    EXPECT_EQ(cache.invalidate({.scope = scope}).entries, 0u);
-  }
+TEST_F(ContextCacheTest, GlobalDropsEverything) {
+  fill(8, 1);
+  fill(9, 2);
+  fill(9, 2, 7);
+  const std::uint64_t before = cache.changes();
+  const Removed removed = cache.invalidate({.scope = Scope::kContextAll});
+  EXPECT_EQ(removed.entries, 3u);
+  EXPECT_FALSE(removed.widened);
+  EXPECT_NE(cache.changes(), before);
+  EXPECT_EQ(at(8), -1);
+  EXPECT_EQ(at(9), -1);
+  EXPECT_EQ(at(9, 7), -1);
+  EXPECT_EQ(cache.invalidate({.scope = Scope::kContextAll}).entries, 0u);
+}
+
+// L5: others' contexts stay; so does what the same function has under another domain.
+TEST_F(ContextCacheTest, ADomainDropsItsOwn) {
+  fill(8, 1);
+  fill(9, 2);
+  fill(9, 2, 7);
+  fill(9, 1, 8);
+  const std::uint64_t before = cache.changes();
+  const Removed removed = cache.invalidate({.scope = Scope::kContextDomain, .domain = DomainId{2}});
+  EXPECT_EQ(removed.entries, 2u);
+  EXPECT_FALSE(removed.widened);
+  EXPECT_NE(cache.changes(), before);
+  EXPECT_EQ(at(8), 1);
+  EXPECT_EQ(at(9), -1);
+  EXPECT_EQ(at(9, 7), -1);
+  EXPECT_EQ(at(9, 8), 1);
+  EXPECT_EQ(cache.invalidate({.scope = Scope::kContextDomain, .domain = DomainId{2}}).entries, 0u);
+}
+
+// VT-d PASID-cache invalidation: those of the PASID, and those without one, which may rest on any
+// entry of the PASID table.
+TEST_F(ContextCacheTest, APasidDropsItsOwnAndThoseWithout) {
+  fill(8, 1);
+  fill(8, 1, 7);
+  fill(8, 1, 8);
+  fill(9, 1, 7);
+  fill(9, 2, 9);
+  fill(10, 2);
+  const Invalidation what{.scope = Scope::kContextPasid, .domain = DomainId{1}, .pasid = Pasid{7}};
+  EXPECT_EQ(cache.invalidate(what).entries, 3u);
+  EXPECT_EQ(at(8), -1);
+  EXPECT_EQ(at(8, 7), -1);
+  EXPECT_EQ(at(8, 8), 1);
+  EXPECT_EQ(at(9, 7), -1);
+  EXPECT_EQ(at(9, 9), 2);
+  EXPECT_EQ(at(10), 2);
+}
+
+// A context that is read again under another domain is the new domain's alone.
+TEST_F(ContextCacheTest, AContextThatMovedIsNotDroppedWithItsOldDomain) {
+  fill(8, 1);
+  fill(8, 2);
+  EXPECT_EQ(cache.invalidate({.scope = Scope::kContextDomain, .domain = DomainId{1}}).entries, 0u);
+  EXPECT_EQ(at(8), 2);
+  (void)cache.invalidate({.scope = Scope::kContextAll});
+  fill(8, 3);
+  EXPECT_EQ(cache.invalidate({.scope = Scope::kContextDomain, .domain = DomainId{2}}).entries, 0u);
+  EXPECT_EQ(cache.invalidate({.scope = Scope::kContextDomain, .domain = DomainId{3}}).entries, 1u);
 }
 
 TEST_F(ContextCacheTest, TranslationScopesDropNothing) {
   fill(8, 1);
   const std::uint64_t before = cache.changes();
   for (const Scope scope : {Scope::kAll, Scope::kDomain, Scope::kPasid, Scope::kRange,
-                            Scope::kHostRange, Scope::kRequester})
+                            Scope::kStage2Range, Scope::kInterruptAll, Scope::kInterruptDevice,
+                            Scope::kDeviceTlb, Scope::kHostRange, Scope::kRequester})
     EXPECT_EQ(cache.invalidate({.scope = scope, .domain = DomainId{1}}).entries, 0u);
   EXPECT_EQ(cache.changes(), before) << "ports would ask again for nothing";
   EXPECT_EQ(at(8), 1);
@@ -145,7 +193,7 @@ TEST_F(ContextCacheTest, CountsAddUp) {
   EXPECT_EQ(drop_device(8).entries, 1u);
   EXPECT_EQ(drop_device(8).entries, 0u);
   fill(10, 1);
-  EXPECT_EQ(cache.invalidate({.scope = Scope::kContextDomain}).entries, 2u);
+  EXPECT_EQ(cache.invalidate({.scope = Scope::kContextDomain, .domain = DomainId{1}}).entries, 2u);
 }
 
 }  // namespace

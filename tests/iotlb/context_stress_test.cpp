@@ -4,6 +4,7 @@
 // port's copy; counts (L9); values that are published without a lock (L3).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 
@@ -75,6 +76,12 @@ TEST(ContextStress, NothingIsServedAfterItsInvalidation) {
       Invalidation what{.scope = Scope::kContextDevice, .requester = function(f)};
       if (random.below(4) == 0) what.requester_mask = 7;
       if (random.below(8) == 0) what.scope = Scope::kContextAll;
+      // Of domains there are as many as versions: what was cached is of the newest or older.
+      if (random.below(8) == 0) {
+        for (int v = std::max(1, round - 64); v < round; ++v)
+          (void)cache.invalidate(
+              {.scope = Scope::kContextDomain, .domain = {static_cast<std::uint32_t>(v)}});
+      }
       const Removed removed = cache.invalidate(what);
       EXPECT_LE(removed.entries, kFunctions) << "more than there can be (L9)";
       complete[f].store(static_cast<std::uint32_t>(round), std::memory_order_release);

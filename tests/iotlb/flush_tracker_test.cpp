@@ -99,6 +99,12 @@ Invalidation domain(Scope scope, std::uint32_t id, std::optional<Pasid> pasid = 
   return {.scope = scope, .domain = DomainId{id}, .pasid = pasid};
 }
 
+Invalidation range_of_stage2(std::uint64_t first, std::uint64_t last, std::uint32_t id = 1) {
+  Invalidation what = range(first, last, id);
+  what.scope = Scope::kStage2Range;
+  return what;
+}
+
 TEST_F(FlushTrackerTest, WhichInvalidationCoversWhichPin) {
   const std::optional<UnitId> none;
   const std::vector<Match> rows{
@@ -120,6 +126,15 @@ TEST_F(FlushTrackerTest, WhichInvalidationCoversWhichPin) {
       {range(0, ~0ull, 2), kUnit, false, false},
       {range(0x5000, 0x5fff, 1, Pasid{7}), kUnit, false, true},
       {range(0x5000, 0x5fff), kOtherUnit, false, false},
+      {range_of_stage2(0x5000, 0x5fff), kUnit, true, true},
+      {range_of_stage2(0x7000, 0x7fff), kUnit, false, true},
+      {range_of_stage2(0x7000, 0x7fff, 2), kUnit, false, false},
+      {domain(Scope::kContextPasid, 1, Pasid{7}), kUnit, true, true},
+      {domain(Scope::kContextPasid, 1, Pasid{8}), kUnit, true, false},
+      {domain(Scope::kContextPasid, 2, Pasid{7}), kUnit, false, false},
+      {{.scope = Scope::kInterruptAll}, kUnit, false, false},
+      {device(Scope::kInterruptDevice, 0x12), kUnit, false, false},
+      {device(Scope::kDeviceTlb, 0x12), kUnit, false, false},
       {domain(Scope::kContextDomain, 1), kUnit, true, true},
       {domain(Scope::kContextDomain, 2), kUnit, false, false},
       {{.scope = Scope::kContextAll}, kUnit, true, true},

@@ -28,6 +28,11 @@ Entry entry(Iova page, std::uint8_t lg2, std::uint64_t output, Tag tag = {kDomai
 Invalidation range(std::uint64_t first, std::uint64_t last, DomainId domain = kDomain) {
   return {.scope = Scope::kRange, .domain = domain, .range = {Iova(first), Iova(last)}};
 }
+Invalidation stage2_range(std::uint64_t first, std::uint64_t last) {
+  Invalidation what = range(first, last);
+  what.scope = Scope::kStage2Range;
+  return what;
+}
 
 class IotlbTest : public testing::TestWithParam<bool> {
  protected:
@@ -160,7 +165,7 @@ TEST_P(IotlbTest, EachScopeRemovesExactlyWhatItCovers) {
     std::uint64_t removed;
     std::set<int> left;  // of the five entries below
   };
-  const std::array<Case, 14> cases{{
+  const std::array<Case, 19> cases{{
       {{.scope = Scope::kAll}, 5, {}},
       {{.scope = Scope::kDomain, .domain = kDomain}, 3, {3, 4}},
       {{.scope = Scope::kDomain, .domain = kOther}, 2, {0, 1, 2}},
@@ -175,10 +180,16 @@ TEST_P(IotlbTest, EachScopeRemovesExactlyWhatItCovers) {
         .range = {Iova(0x5000), Iova(0x5fff)}},
        1,
        {0, 2, 3, 4}},
+      // VT-d 6.5.2.3: what stage 1 had a part in goes with its domain, wherever it lies.
+      {stage2_range(0x5000, 0x5fff), 3, {3, 4}},
+      {stage2_range(0x6000, 0x6fff), 2, {0, 3, 4}},
       {{.scope = Scope::kHostRange, .host_range = {Gpa(0x20fff), Gpa(0x30000)}}, 2, {0, 3, 4}},
       {{.scope = Scope::kHostRange, .host_range = {Gpa(0x51000), Gpa(~0ull)}}, 0, {0, 1, 2, 3, 4}},
       {{.scope = Scope::kContextAll}, 0, {0, 1, 2, 3, 4}},
       {{.scope = Scope::kContextDomain, .domain = kDomain}, 0, {0, 1, 2, 3, 4}},
+      {{.scope = Scope::kContextPasid, .domain = kDomain, .pasid = Pasid{5}}, 0, {0, 1, 2, 3, 4}},
+      {{.scope = Scope::kInterruptAll}, 0, {0, 1, 2, 3, 4}},
+      {{.scope = Scope::kDeviceTlb, .domain = kDomain}, 0, {0, 1, 2, 3, 4}},
       {{.scope = Scope::kRequester}, 0, {0, 1, 2, 3, 4}},
   }};
   const std::array<Tag, 5> tags{{{kDomain}, {kDomain, 5}, {kDomain, 6}, {kOther}, {kOther, 5}}};
@@ -198,12 +209,13 @@ TEST_P(IotlbTest, EachScopeRemovesExactlyWhatItCovers) {
 
 // L2: a walk that began before an invalidation that could cover it leaves nothing behind.
 TEST_P(IotlbTest, FillsAreOvertakenByWhatCouldCoverThem) {
-  const std::array<Invalidation, 6> overtaking{
+  const std::array<Invalidation, 7> overtaking{
       {{.scope = Scope::kAll},
        {.scope = Scope::kDomain, .domain = kDomain},
        {.scope = Scope::kPasid, .domain = kDomain, .pasid = Pasid{1}},
        range(0x5000, 0x5fff),
        range(0, ~0ull),
+       stage2_range(0x9000, 0x9fff),
        {.scope = Scope::kHostRange}}};
   for (const Invalidation& what : overtaking) {
     const FillTicket ticket = tlb.begin_fill(kDomain);

@@ -128,6 +128,13 @@ Result<iotlb::Context, Fault> read_legacy_context(const Request& request,
   return interpret(*entry, reading, capabilities);
 }
 
+Fault deny_request(const iotlb::Context& context, const Request& request, Denial denial) {
+  const bool write = denial == Denial::kWrite;
+  return make_fault(request, write ? Code::kNoWrite : Code::kNoRead,
+                    write ? FaultReason::kNoWritePermission : FaultReason::kNoReadPermission,
+                    context.silence_faults);
+}
+
 std::optional<Fault> check_request(const iotlb::Context& context, const Request& request,
                                    const Capabilities& capabilities) {
   const bool silenced = context.silence_faults;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/access.h"
 #include "base/fault.h"
 #include "base/request.h"
 #include "base/result.h"
@@ -28,6 +29,11 @@ namespace weir::vtd {
 [[nodiscard]] Result<iotlb::Context, Fault> read_legacy_context(
     const Request& request, const pagetables::PhysicalMemory& memory,
     const Capabilities& capabilities, std::uint64_t root_address);
+
+// The fault of a request that the requester's own rights refuse. Legacy mode knows reading and
+// writing only.
+[[nodiscard]] Fault deny_request(const iotlb::Context& context, const Request& request,
+                                 Denial denial);
 
 // May a translation request, a translated request or one with a PASID use this context?
 [[nodiscard]] std::optional<Fault> check_request(const iotlb::Context& context,

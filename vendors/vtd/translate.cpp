@@ -50,7 +50,7 @@ Result<Leaf<Gpa>, Fault> walk_second_stage(const iotlb::Context& context, const 
     return failed(context, piece, {.reason = FaultReason::kBeyondInputWidth}, Code::kBeyondWidth);
 
   const std::uint64_t input = piece.iova.value();
-  pagetables::DirectReader reader(scope.memory);
+  pagetables::DirectReader reader(scope.memory, scope.trace);
   const iotlb::Tag tag{.domain = context.domain, .pasid = context.pasid};
   CachedTables<VtdSecondStage, Gpa> tables(scope.caches.stage2_tables, tag,
                                            scope.tickets.stage2_tables);

@@ -153,6 +153,10 @@ std::optional<Fault> Unit::check(const iotlb::Context& context, const Request& r
   return check_request(context, request, state_->shared.capabilities);
 }
 
+Fault Unit::deny(const iotlb::Context& context, const Request& request, Denial denial) {
+  return deny_request(context, request, denial);
+}
+
 Result<pagetables::Leaf<Gpa>, Fault> Unit::walk(const iotlb::Context& context, const Request& piece,
                                                 const WalkScope& scope) {
   return walk_second_stage(context, piece, scope, state_->shared.capabilities);

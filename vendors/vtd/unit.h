@@ -52,6 +52,8 @@ class Unit final : public weir::Unit {
       const Request& request, const pagetables::PhysicalMemory& memory) override;
   [[nodiscard]] std::optional<Fault> check(const iotlb::Context& context,
                                            const Request& request) override;
+  [[nodiscard]] Fault deny(const iotlb::Context& context, const Request& request,
+                           Denial denial) override;
   [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk(const iotlb::Context& context,
                                                           const Request& piece,
                                                           const WalkScope& scope) override;
