@@ -87,6 +87,7 @@ struct PortContext {
   std::uint64_t changes = 0;
   iotlb::Context context{};
   std::uint32_t pasid = iotlb::Context::kNoPasid;
+  iotlb::IotlbKey key{};  // of `context`
 };
 
 class Port {

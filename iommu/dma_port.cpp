@@ -28,8 +28,9 @@ using core::make_request;
 // ---- Burst
 
 DmaPort::Burst::Burst(DmaPort& port)
-    : state_{.port = *port.port_, .slot = port.port_->core.bursts.slot()} {
-  state_.port.core.bursts.enter(state_.slot);
+    : state_{
+          .port = *port.port_, .slot = port.port_->core.bursts.slot(), .core = port.port_->core} {
+  port.port_->core.bursts.enter(state_.slot);
 }
 
 DmaPort::Burst::~Burst() { state_.port.core.leave(state_.slot); }

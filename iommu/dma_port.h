@@ -30,12 +30,14 @@
 #include "iommu/stats.h"
 #include "iotlb/bursts.h"
 #include "iotlb/context.h"
+#include "iotlb/iotlb.h"
 
 namespace weir {
 
 namespace core {
+class IommuCore;
 class Port;
-}
+}  // namespace core
 
 // What a device may say of a request besides address, size and direction.
 struct DmaAttributes {
@@ -45,12 +47,14 @@ struct DmaAttributes {
   bool execute = false;
 };
 
-// An untranslated request without a PASID. One object for all, because a temporary would be written
-// anew for every request and read back before it has reached the cache.
+// An untranslated request without a PASID.
 inline constexpr DmaAttributes kPlainDma{};
 
 // Where a request's first byte lies, and how far the answer reaches.
 struct Translation {
+  // Written out, because all of it would be cleared first otherwise, which costs more than a hit.
+  Translation() noexcept {}
+
   Outcome outcome = Outcome::kHit;  // how it was found; kInterrupt: a message, no memory behind it
   Gpa gpa{};
   Hpa hpa{};
@@ -103,19 +107,25 @@ class DmaPort {
     Burst(const Burst&) = delete;
     Burst& operator=(const Burst&) = delete;
 
+    [[nodiscard]] Result<Translation, Fault> translate(Iova iova, std::uint64_t size,
+                                                       Access access);
     [[nodiscard]] Result<Translation, Fault> translate(Iova iova, std::uint64_t size, Access access,
-                                                       const DmaAttributes& attributes = kPlainDma);
+                                                       const DmaAttributes& attributes);
 
     // What the pipeline keeps between the requests of one burst.
     struct State {
       core::Port& port;
       iotlb::BurstRegistry::Slot& slot;
+      const core::IommuCore& core;
       iotlb::Context context{};
       std::uint64_t context_changes = 0;  // under which `context` was obtained; 0: none yet
       std::uint32_t context_pasid = iotlb::Context::kNoPasid;
-      // `context` has tables whose cached answers hold for plain requests as they stand.
-      bool at_once = false;
       std::uint64_t completed = 0;  // bytes of the transfer under way that have landed
+      // What a hit needs of `context`, made ready once: its key in the IOTLB; under which changes
+      // plain requests may be answered with it (0: they may not); their highest address.
+      iotlb::IotlbKey key{};
+      std::uint64_t ready_changes = 0;
+      std::uint64_t last_input = 0;
     };
 
    private:

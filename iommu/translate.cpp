@@ -38,7 +38,9 @@ using State = DmaPort::Burst::State;
 // Bytes from `iova` to the end of its page of 2^lg2, lg2 < 64.
 [[nodiscard]] std::uint64_t left_in_page(Iova iova, unsigned lg2) {
   const std::uint64_t left = (std::uint64_t{1} << lg2) - iova.page_offset(lg2);
-  return std::min(left, left_to_interrupts(iova));
+  // Smaller pages lie on one side of the range's ends.
+  constexpr unsigned kInterruptRangeLg2 = 20;
+  return lg2 <= kInterruptRangeLg2 ? left : std::min(left, left_to_interrupts(iova));
 }
 
 // Who lands where, and by which way.
@@ -86,7 +88,7 @@ struct Answer {
 [[nodiscard]] inline Result<Translation, Fault> finish(State& burst, const Request& request,
                                                        const Answer& answer) {
   Result<Translation, Fault> translation{std::in_place};
-  if (const auto reason = land(burst.port.core.memory(), Permissions::needed(request.access),
+  if (const auto reason = land(burst.core.memory(), Permissions::needed(request.access),
                                request.size, answer, *translation)) [[unlikely]] {
     translation = Failure{fail(burst, request, *reason, Stage::kHostMap)};
     return translation;
@@ -115,41 +117,6 @@ struct Answer {
   return context.kind != ContextKind::kBlocked && context.kind != ContextKind::kPassThrough;
 }
 
-// 4. Context: the burst's own copy, the port's, the unit's, or the guest's structures; whichever is
-// the first that is still good. Afterwards `burst.context` holds under `burst.context_changes`.
-[[nodiscard]] std::optional<Fault> refresh_context(State& burst, const Request& request) {
-  UnitCore& unit = *burst.port.unit;
-  const std::uint32_t pasid = pasid_tag(request);
-  const std::uint64_t changes = unit.contexts.changes();
-  if (const auto mine = burst.port.context.read();
-      mine && mine->changes == changes && mine->pasid == pasid) {
-    burst.context = mine->context;
-  } else if (const auto cached = unit.contexts.find(burst.port.requester, pasid)) {
-    burst.context = *cached;
-    burst.port.context.write({changes, *cached, pasid});
-  } else {
-    count(burst.slot, Count::kContextReads);
-    const auto read = unit.unit->read_context(request, burst.port.core.memory());
-    if (!read) {
-      burst.context_changes = 0;
-      return read.error();
-    }
-    burst.context = *read;
-    if (unit.contexts.fill(changes, burst.port.requester, pasid, *read))
-      burst.port.context.write({changes, *read, pasid});
-  }
-  burst.context_changes = changes;
-  burst.context_pasid = pasid;
-  burst.at_once =
-      pasid == Context::kNoPasid && has_tables(burst.context) && !burst.context.privileged;
-  return std::nullopt;
-}
-
-[[nodiscard]] bool context_is_current(const State& burst, const Request& request) {
-  return burst.context_changes == burst.port.unit->contexts.changes() &&
-         burst.context_pasid == pasid_tag(request);
-}
-
 [[nodiscard]] iotlb::Tag tag_of(const Context& context) {
   return {context.domain, WEIR_BUG(kPasidForgotten) ? Context::kNoPasid : context.pasid};
 }
@@ -162,6 +129,55 @@ struct Answer {
 [[nodiscard]] std::optional<Denial> denied_by_rights(const Context& context, const Ask& ask) {
   return judge(context.rights,
                {.access = ask.access, .execute = ask.execute, .privileged = ask.privileged});
+}
+
+// Makes `context`, obtained under `changes`, the burst's own.
+void adopt(State& burst, const PortContext& found) {
+  const Context& context = found.context;
+  burst.context = context;
+  burst.context_changes = found.changes;
+  burst.context_pasid = found.pasid;
+  burst.key = found.key;
+  const bool ready = found.pasid == Context::kNoPasid && has_tables(context) && !context.privileged;
+  burst.ready_changes = ready ? found.changes : 0;
+  burst.last_input =
+      context.input_bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << context.input_bits) - 1;
+}
+
+// 4. Context: the burst's own copy, the port's, the unit's, or the guest's structures; whichever is
+// the first that is still good. Afterwards the burst has it under `changes`, which were read before
+// anything it rests on.
+[[nodiscard]] std::optional<Fault> refresh_context(State& burst, const Request& request,
+                                                   std::uint64_t changes) {
+  UnitCore& unit = *burst.port.unit;
+  PortContext found{.changes = changes, .pasid = pasid_tag(request)};
+  if (const auto mine = burst.port.context.read();
+      mine && mine->changes == changes && mine->pasid == found.pasid) {
+    adopt(burst, *mine);
+    return std::nullopt;
+  }
+  bool current = true;
+  if (const auto cached = unit.contexts.find(burst.port.requester, found.pasid)) {
+    found.context = *cached;
+  } else {
+    count(burst.slot, Count::kContextReads);
+    const auto read = unit.unit->read_context(request, burst.core.memory());
+    if (!read) {
+      burst.context_changes = burst.ready_changes = 0;
+      return read.error();
+    }
+    found.context = *read;
+    current = unit.contexts.fill(changes, burst.port.requester, found.pasid, *read);
+  }
+  if (has_tables(found.context)) found.key = unit.iotlb.key_for(tag_of(found.context));
+  if (current) burst.port.context.write(found);
+  adopt(burst, found);
+  return std::nullopt;
+}
+
+[[nodiscard]] bool context_is_current(const State& burst, const Request& request,
+                                      std::uint64_t changes) {
+  return burst.context_changes == changes && burst.context_pasid == pasid_tag(request);
 }
 
 // Taken before a walk reads anything, for all that it may fill.
@@ -177,7 +193,7 @@ struct FillTickets {
                                                                       const FillTickets& tickets) {
   UnitCore& unit = *burst.port.unit;
   const Context& context = burst.context;
-  const PhysicalMemory& memory = burst.port.core.memory();
+  const PhysicalMemory& memory = burst.core.memory();
   count(burst.slot, Count::kWalks);
   const auto leaf = unit.unit->walk(context, request, {memory, unit.walk_caches, tickets.walks});
   if (!leaf) {
@@ -247,6 +263,19 @@ Fault refuse(State& burst, const Request& request, Outcome booked, FaultReason r
 
 namespace {
 
+// For a burst that has not met its context yet, or not since it changed: takes over the port's own
+// copy, if that is still good.
+[[nodiscard, gnu::noinline]] bool make_ready(State& burst) {
+  const UnitCore& unit = *burst.port.unit;
+  // The number before the mode: a change of the mode moves it (UnitCore::set_mode).
+  const std::uint64_t changes = unit.contexts.changes();
+  if (unit.mode() == UnitMode::kOff) return false;
+  const auto mine = burst.port.context.read();
+  if (!mine || mine->changes != changes) return false;
+  adopt(burst, *mine);
+  return burst.ready_changes == changes;
+}
+
 // The way of nearly every request: steps 1 to 5 and 8, where nothing has to be said or done. What
 // is not plain, not allowed, or not found here goes the whole way below, which asks it all again.
 [[nodiscard]] inline bool translate_at_once(State& burst, Iova iova, std::uint64_t size,
@@ -258,22 +287,22 @@ namespace {
     return false;
   Answer answer;
   if (UnitCore* const unit = port.unit; unit != nullptr) {
-    const Context& context = burst.context;
-    if (unit->mode() == UnitMode::kOff || burst.context_changes != unit->contexts.changes() ||
-        !burst.at_once || !within_reach(context, iova)) [[unlikely]]
+    if (burst.ready_changes != unit->contexts.changes() && !make_ready(burst)) [[unlikely]]
       return false;
-    const auto hit = unit->iotlb.lookup(tag_of(context), iova);
+    if (iova.value() > burst.last_input) [[unlikely]]
+      return false;
+    const auto hit = unit->iotlb.lookup(burst.key, iova);
     if (!hit) [[unlikely]]
       return false;
     answer = {.gpa = Gpa(hit->output),
               .limit = left_in_page(iova, hit->page_lg2),
-              .permissions = hit->permissions & context.rights,
+              .permissions = hit->permissions & burst.context.rights,
               .outcome = Outcome::kHit,
               .page_lg2 = hit->page_lg2};
   } else {
     answer = identity(iova, Permissions::read_write(), Outcome::kBypassed);
   }
-  if (land(port.core.memory(), Permissions::needed_by_user(access), size, answer, t)) [[unlikely]]
+  if (land(burst.core.memory(), Permissions::needed_by_user(access), size, answer, t)) [[unlikely]]
     return false;
   count(burst.slot, answer.outcome);
   return true;
@@ -302,14 +331,17 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
   // 2. Route.
   UnitCore* const unit = port.unit;
   if (unit == nullptr) return pass(burst, request, Outcome::kBypassed, Permissions::read_write());
-  if (unit->mode() == UnitMode::kOff)
-    return pass(burst, request, Outcome::kPassedThrough, Permissions::read_write());
 
   constexpr int kAttempts = 3;
   for (int attempt = 0;; ++attempt) {
+    // The number before the mode, which moves it: a context that was obtained under it is used only
+    // while translation is on.
+    const std::uint64_t changes = unit->contexts.changes();
+    if (unit->mode() == UnitMode::kOff)
+      return pass(burst, request, Outcome::kPassedThrough, Permissions::read_write());
     // 4. Context.
-    if (!context_is_current(burst, request))
-      if (const auto fault = refresh_context(burst, request))
+    if (!context_is_current(burst, request, changes))
+      if (const auto fault = refresh_context(burst, request, changes))
         return Failure{give_up(burst, *fault)};
     const Context& context = burst.context;
     if (!is_plain(request)) [[unlikely]]
@@ -328,7 +360,7 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
     // now, and if not, the fault must be recorded. Nor is one that only privilege lets through
     // (write_protect): the page may have a dirty bit to set.
     if (has_tables(context) && within_reach(context, request.iova))
-      if (const auto hit = unit->iotlb.lookup(tag_of(context), request.iova)) {
+      if (const auto hit = unit->iotlb.lookup(burst.key, request.iova)) {
         if (!judge(hit->permissions, ask) && hit->permissions.allows(request.access)) [[likely]]
           return finish(burst, request,
                         {.gpa = Gpa(hit->output),
@@ -344,7 +376,8 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
     // begins where contexts begin.
     FillTickets tickets{unit->iotlb.begin_fill(context.domain),
                         unit->walk_caches.begin_fill(context.domain)};
-    if (!WEIR_BUG(kContextNotAskedAgain) && !context_is_current(burst, request)) {
+    if (!WEIR_BUG(kContextNotAskedAgain) &&
+        !context_is_current(burst, request, unit->contexts.changes())) {
       if (attempt < kAttempts) continue;
       // Contexts change faster than we read: do not fill.
       constexpr iotlb::FillTicket kNever{~std::uint64_t{0}};
@@ -403,15 +436,20 @@ std::optional<Translation> peek(State& burst, const Request& request) {
 namespace weir {
 
 // Here instead of dma_port.cpp, so that a hit is one function from end to end.
+Result<Translation, Fault> DmaPort::Burst::translate(Iova iova, std::uint64_t size, Access access) {
+  Result<Translation, Fault> translation{std::in_place};
+  if (!core::translate_at_once(state_, iova, size, access, *translation)) [[unlikely]]
+    translation =
+        core::translate(state_, core::make_request(state_.port, iova, size, access, kPlainDma));
+  return translation;
+}
+
 Result<Translation, Fault> DmaPort::Burst::translate(Iova iova, std::uint64_t size, Access access,
                                                      const DmaAttributes& attributes) {
-  Result<Translation, Fault> translation{std::in_place};
   const bool plain = !attributes.pasid && attributes.address_type == AddressType::kUntranslated &&
                      !attributes.privileged && !attributes.execute;
-  if (!plain || !core::translate_at_once(state_, iova, size, access, *translation)) [[unlikely]]
-    translation =
-        core::translate(state_, core::make_request(state_.port, iova, size, access, attributes));
-  return translation;
+  if (plain) return translate(iova, size, access);
+  return core::translate(state_, core::make_request(state_.port, iova, size, access, attributes));
 }
 
 }  // namespace weir

@@ -44,6 +44,8 @@ void UnitCore::set_mode(UnitMode mode) {
   // Sequentially consistent: before the epoch of the drain that follows, so that a burst of that
   // epoch sees it.
   mode_.store(mode, std::memory_order_seq_cst);
+  // After the mode: bursts compare only this number, and then ask for the mode again.
+  contexts.touch();
 }
 
 void UnitCore::set_interrupt_mode(InterruptMode mode) {

@@ -101,6 +101,12 @@ std::uint64_t ContextCache::drop_device(Requester requester) {
   return dropped;
 }
 
+void ContextCache::touch() {
+  const MutexLock lock(mutex_);
+  // Sequentially consistent: after what changed, and before the epoch of the drain that follows.
+  changes_.fetch_add(1, std::memory_order_seq_cst);
+}
+
 std::uint64_t ContextCache::drop_domain(const Invalidation& what) {
   const auto domain = map_->domains.find(what.domain.value);
   if (domain == map_->domains.end()) return 0;

@@ -41,6 +41,8 @@ class ContextCache {
             const Context& context);
   // For the context scopes; others drop nothing. A device's contexts are those of all its PASIDs.
   Removed invalidate(const Invalidation& what);
+  // Something else changed that answers rest on: whoever compares the number looks again.
+  void touch();
 
  private:
   struct Map;

@@ -1,221 +1,242 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Making, finding and filling; iotlb_flush.cpp removes.
 #include "iotlb/iotlb.h"
 
 #include <algorithm>
 
 #include "base/seam.h"
+#include "iotlb/iotlb_set.h"
 #include "iotlb/reference_tlb.h"
 
 namespace weir::iotlb {
 namespace {
 
-[[nodiscard]] std::size_t sets_for(const IotlbOptions& options) {
-  if (options.reference || options.entries == 0) return 0;
-  return std::bit_ceil(std::max(options.entries, Iotlb::kWays)) / Iotlb::kWays;
-}
+// What there is to look at where there is nothing; never written.
+constinit IotlbWay nothing;
+constexpr std::atomic<std::uint64_t> kNeverFlushed{0};
 
 }  // namespace
 
-// Holds a set for writing. Readers meanwhile see an odd sequence and go elsewhere.
-class Iotlb::SetLock {
- public:
-  explicit SetLock(Set& set) : set_(set) {
-    if (WEIR_BUG(kTornEntry)) return;
-    for (;;) {
-      // Relaxed: the exchange below decides.
-      std::uint64_t seen = set_.sequence.load(std::memory_order_relaxed);
-      // Acquire: pairs with the release in the destructor, so the ways are read as last written.
-      if (seen % 2 == 0 &&
-          set_.sequence.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
-                                              std::memory_order_relaxed))
-        return;
-    }
-  }
-  ~SetLock() {
-    if (WEIR_BUG(kTornEntry)) return;
-    // Relaxed load: only the holder writes. Release: pairs with the readers' first acquire load.
-    set_.sequence.store(set_.sequence.load(std::memory_order_relaxed) + 1,
-                        std::memory_order_release);
-  }
-  SetLock(const SetLock&) = delete;
-  SetLock& operator=(const SetLock&) = delete;
-
- private:
-  Set& set_;
-};
-
-Iotlb::Iotlb(const IotlbOptions& options) : set_count_(sets_for(options)) {
-  if (options.reference)
+Iotlb::Iotlb(const IotlbOptions& options)
+    : ways_(&nothing),
+      off_(options.entries == 0 && !options.reference),
+      lineages_(options.reference ? std::max<std::size_t>(options.entries, 4096)
+                                  : options.entries) {
+  generation_mask_ = (std::uint64_t{1} << options.generation_bits) - 1;
+  if (options.reference) {
     reference_ = std::make_unique<ReferenceTlb>(options.entries);
-  else if (set_count_ != 0) {
-    sets_ = std::make_unique<Set[]>(set_count_);
-    set_shift_ = 63 - std::countr_zero(set_count_);
+  } else if (!off_) {
+    const std::size_t count = std::bit_ceil(std::max(options.entries, kWays));
+    own_ways_ = std::make_unique<Way[]>(count);
+    ways_ = own_ways_.get();
+    slot_mask_ = count - 1;
+    set_mask_ = count / kWays - 1;
+    // All of them in half the time that a generation's number takes to come back.
+    const std::uint64_t flushes = (generation_mask_ + 1) / 2;
+    swept_at_once_ = (count + flushes - 1) / flushes;
   }
 }
 
 Iotlb::~Iotlb() = default;
 
-std::size_t Iotlb::domain_slot(DomainId domain) const { return mix(domain.value) % kDomainSlots; }
+// ---- Keys
 
-template <Iotlb::Recency kRecency>
-std::optional<Hit> Iotlb::look_in_sizes(Tag tag, Iova iova, std::uint64_t sizes) const {
-  for (; sizes != 0; sizes &= sizes - 1) {
-    const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
+IotlbKey Iotlb::make_key(Tag tag, const Lineage& domain, const Lineage* pasid) const {
+  IotlbKey key{.domain_generation = &domain.generation,
+               // One flush must not count twice where both share a record.
+               .pasid_generation =
+                   pasid == nullptr || pasid == &domain ? &kNeverFlushed : &pasid->generation,
+               .sizes = &domain.sizes};
+  // Relaxed: a size that appears later is found by look_closely.
+  const std::uint64_t sizes = domain.sizes.load(std::memory_order_relaxed);
+  if (sizes != 0) key.page_lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
+  key.tag = words::make_tag(tag, key.page_lg2);
+  key.seed = seed_of(tag, key.page_lg2);
+  return key;
+}
+
+IotlbKey Iotlb::key_for(Tag tag) {
+  const Lineage& domain = lineages_.obtain({.domain = tag.domain});
+  return make_key(tag, domain, tag.pasid == Context::kNoPasid ? nullptr : &lineages_.obtain(tag));
+}
+
+std::optional<Iotlb::Owner> Iotlb::owner_of(Tag tag) const {
+  Owner owner{.domain = lineages_.find({.domain = tag.domain})};
+  if (owner.domain == nullptr) return std::nullopt;
+  if (tag.pasid == Context::kNoPasid) return owner;
+  owner.pasid = lineages_.find(tag);
+  if (owner.pasid == nullptr) return std::nullopt;
+  return owner;
+}
+
+std::optional<IotlbKey> Iotlb::known_key(Tag tag) const {
+  const auto owner = owner_of(tag);
+  if (!owner) return std::nullopt;
+  return make_key(tag, *owner->domain, owner->pasid);
+}
+
+// ---- Looking
+
+std::optional<Iotlb::Found> Iotlb::find(const IotlbKey& key, Iova iova) const {
+  const Tag tag = key.plain();
+  // Relaxed: a size that appears concurrently belongs to a fill that this may miss.
+  for (std::uint64_t left = key.sizes->load(std::memory_order_relaxed); left != 0;
+       left &= left - 1) {
+    const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(left));
     const std::uint64_t number = iova.value() >> lg2;
-    Set& set = set_of(tag.domain, number, lg2);
-    const Look look =
-        Look::closely_at(set, words::make_tag(tag, lg2), number << lg2, kReadAttempts);
-    if (look.miss != 0) continue;
-    if constexpr (kRecency == Recency::kMark) mark(set, look.way);
-    return look.hit(iova, lg2);
+    const std::uint64_t word = words::make_tag(tag, lg2);
+    const std::uint64_t first = slot_of(number, seed_of(tag, lg2));
+    for (std::uint64_t w = 0; w < kWays; ++w) {
+      Way& way = ways_[(first + w * (set_mask_ + 1)) & slot_mask_];
+      for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+        const std::uint64_t generation = generation_of(key) & generation_mask_;
+        const Look look = Look::at(way, word, number << lg2, generation);
+        if (look.hit()) return Found{look.output, &way, lg2};
+        if (look.torn == 0) break;
+      }
+    }
   }
   return std::nullopt;
 }
 
-template std::optional<Hit> Iotlb::look_in_sizes<Iotlb::Recency::kMark>(Tag, Iova,
-                                                                        std::uint64_t) const;
+std::optional<Hit> Iotlb::look_closely(IotlbKey& key, Iova iova) {
+  if (reference_ != nullptr) return reference_->lookup(key.plain(), iova);
+  const auto found = find(key, iova);
+  if (!found) return std::nullopt;
+  mark(*found->way);
+  if (found->page_lg2 != key.page_lg2) {
+    const Tag tag = key.plain();
+    key.page_lg2 = found->page_lg2;
+    key.tag = words::make_tag(tag, found->page_lg2);
+    key.seed = seed_of(tag, found->page_lg2);
+  }
+  return Look::hit_of(found->output, iova, found->page_lg2);
+}
 
-std::optional<Hit> Iotlb::lookup_reference(Tag tag, Iova iova) {
-  return reference_ == nullptr ? std::nullopt : reference_->lookup(tag, iova);
+std::optional<Hit> Iotlb::lookup(Tag tag, Iova iova) {
+  if (reference_ != nullptr) return reference_->lookup(tag, iova);
+  auto key = known_key(tag);
+  if (!key) return std::nullopt;
+  return lookup(*key, iova);
 }
 
 std::optional<Hit> Iotlb::peek(Tag tag, Iova iova) const {
   if (reference_ != nullptr) return reference_->peek(tag, iova);
-  // Relaxed: as in lookup.
-  return look_in_sizes<Recency::kLeave>(tag, iova, sizes_.load(std::memory_order_relaxed));
+  const auto key = known_key(tag);
+  if (!key) return std::nullopt;
+  const auto found = find(*key, iova);
+  if (!found) return std::nullopt;
+  return Look::hit_of(found->output, iova, found->page_lg2);
 }
 
-FillTicket Iotlb::begin_fill(DomainId domain) const {
-  // Acquire: pairs with overtake_fills; a walk that begins after an invalidation reads tables as
-  // the guest left them before it.
-  return {sequences_[domain_slot(domain)].load(std::memory_order_acquire)};
+// ---- Generations and counts
+
+Iotlb::Generations Iotlb::generations_of(const Owner& owner) const {
+  // Sequentially consistent, each: in a fill, before it asks whether it was overtaken.
+  Generations now;
+  now.domain = generation_.load(std::memory_order_seq_cst) +
+               owner.domain->generation.load(std::memory_order_seq_cst);
+  now.tag = now.domain;
+  if (owner.pasid != nullptr && owner.pasid != owner.domain)
+    now.tag += owner.pasid->generation.load(std::memory_order_seq_cst);
+  return now;
+}
+
+bool Iotlb::is_dead(const Way& way, const Owner& owner) const {
+  // Relaxed: asked under the set's lock.
+  return way.generation.load(std::memory_order_relaxed) !=
+         (generations_of(owner).tag & generation_mask_);
+}
+
+void Iotlb::list(Lineage& domain) {
+  // Sequentially consistent: who sets it owns the domain's place in the list.
+  if (domain.listed.exchange(true, std::memory_order_seq_cst)) return;
+  domain.next_listed = listed_.load(std::memory_order_relaxed);
+  // Release: pairs with the exchange in end_generation_of_all.
+  while (!listed_.compare_exchange_weak(domain.next_listed, &domain, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+  }
+}
+
+bool Iotlb::count_in(const Owner& owner, const Generations& now) {
+  if (lineages_.is_shared(*owner.domain)) return true;
+  const LiveCount::Added added = owner.domain->live.add(now.domain);
+  if (!added.in_time) return false;
+  // Relaxed: a sum, taken by the next flush that comes by.
+  if (added.left != 0) owner.domain->left.fetch_add(added.left, std::memory_order_relaxed);
+  if (owner.pasid != nullptr && !lineages_.is_shared(*owner.pasid) &&
+      !owner.pasid->live.add(now.tag).in_time) {
+    (void)owner.domain->live.remove(now.domain);
+    return false;
+  }
+  // Sequentially consistent, after the count: either this sees the flag cleared, or who cleared it
+  // sees the count.
+  if (!owner.domain->listed.load(std::memory_order_seq_cst)) list(*owner.domain);
+  return true;
+}
+
+bool Iotlb::count_out(const Owner& owner, const Generations& then) {
+  if (lineages_.is_shared(*owner.domain)) return true;
+  if (owner.pasid != nullptr && !lineages_.is_shared(*owner.pasid) &&
+      !owner.pasid->live.remove(then.tag))
+    return false;
+  return owner.domain->live.remove(then.domain);
+}
+
+// ---- Filling
+
+FillTicket Iotlb::begin_fill(DomainId domain) {
+  // Acquire, both: pair with invalidate; a walk that begins after an invalidation reads tables as
+  // the guest left them before it. Both only grow, so their sum stands still while they do.
+  return {overtaken_.load(std::memory_order_acquire) +
+          lineages_.obtain({.domain = domain}).overtaken.load(std::memory_order_acquire)};
 }
 
 FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
-  if (entry.page_lg2 < kPageLg2) return FillResult::kNotKept;
-  const std::atomic<std::uint64_t>& sequence = sequences_[domain_slot(entry.tag.domain)];
-  if (reference_ != nullptr)
-    return reference_->fill(entry, [&] {
-      // Sequentially consistent: as below, under the reference's lock.
-      return sequence.load(std::memory_order_seq_cst) == ticket.sequence;
-    });
-  if (set_count_ == 0) return FillResult::kNotKept;
+  if (off_ || entry.page_lg2 < kPageLg2) return FillResult::kNotKept;
+  const bool has_pasid = entry.tag.pasid != Context::kNoPasid;
+  const Owner owner{.domain = &lineages_.obtain({.domain = entry.tag.domain}),
+                    .pasid = has_pasid ? &lineages_.obtain(entry.tag) : nullptr};
+  // Sequentially consistent, both: either this sees the invalidation's number, or what is filled
+  // here comes before the invalidation looks for it (L2).
+  const auto is_current = [&] {
+    if (WEIR_BUG(kFillUnchecked)) return true;
+    return overtaken_.load(std::memory_order_seq_cst) +
+               owner.domain->overtaken.load(std::memory_order_seq_cst) ==
+           ticket.sequence;
+  };
+  if (reference_ != nullptr) return reference_->fill(entry, is_current);
+
   const std::uint64_t size_bit = std::uint64_t{1} << entry.page_lg2;
   // The load avoids a shared write on every fill. Sequentially consistent, both: an invalidation
-  // that misses the bit comes before it, whoever of the fills set it, and then the sequence check
-  // below refuses this fill.
-  if ((sizes_.load(std::memory_order_seq_cst) & size_bit) == 0)
-    sizes_.fetch_or(size_bit, std::memory_order_seq_cst);
+  // that misses the bit comes before it, whoever of the fills set it, and is seen by the check
+  // below.
+  if ((owner.domain->sizes.load(std::memory_order_seq_cst) & size_bit) == 0)
+    owner.domain->sizes.fetch_or(size_bit, std::memory_order_seq_cst);
+  if (has_pasid && !owner.domain->has_pasids.load(std::memory_order_seq_cst))
+    owner.domain->has_pasids.store(true, std::memory_order_seq_cst);
 
-  Set& set = set_of(entry.tag.domain, entry.page.value() >> entry.page_lg2, entry.page_lg2);
-  const SetLock lock(set);
-  // Sequentially consistent, after taking the set: either this sees the invalidation's new
-  // sequence, or the invalidation takes the set after us and removes the entry (L2).
-  if (!WEIR_BUG(kFillUnchecked) && sequence.load(std::memory_order_seq_cst) != ticket.sequence)
-    return FillResult::kRefused;
-
-  const std::uint64_t tag = words::make_tag(entry.tag, entry.page_lg2);
-  const std::uint64_t key = words::make_key(tag, entry.page.value());
-  FillResult result = FillResult::kEvicted;
-  std::size_t way = kWays;
-  for (std::size_t w = 0; w < kWays; ++w) {
-    // Relaxed: the lock orders these.
-    const std::uint64_t held = set.tag[w].load(std::memory_order_relaxed);
-    if (held == tag && set.key[w].load(std::memory_order_relaxed) == key) {
-      way = w;
-      result = FillResult::kReplaced;
-      break;
-    }
-    if (held == 0 && way == kWays) {
-      way = w;
-      result = FillResult::kFilled;
-    }
-  }
-  // Relaxed: hints under the lock.
-  std::uint64_t recent = set.recent.load(std::memory_order_relaxed) & IotlbSet::kAllWays;
-  if (way == kWays) {
-    if (recent == IotlbSet::kAllWays) recent = 0;
-    way = static_cast<std::size_t>(std::countr_one(recent));
-  }
-  recent |= std::uint64_t{1} << way;
-  // When all are recent none is: begin again with this one, so that the bits tell from now on.
-  if (recent == IotlbSet::kAllWays) recent = std::uint64_t{1} << way;
-  set.recent.store(recent, std::memory_order_relaxed);
-  // Release, each: makes the odd sequence visible to a reader that sees the new word.
-  set.key[way].store(key, std::memory_order_release);
-  WEIR_SEAM(kHalfFilled);
-  set.output[way].store(words::make_output(entry), std::memory_order_release);
-  set.tag[way].store(tag, std::memory_order_release);  // valid last
-  return result;
-}
-
-void Iotlb::overtake_fills(const Invalidation& what) {
-  // Sequentially consistent: pairs with the check in fill(), see there.
-  if (what.scope == Scope::kAll || what.scope == Scope::kHostRange) {
-    for (auto& sequence : sequences_) sequence.fetch_add(1, std::memory_order_seq_cst);
-  } else {
-    sequences_[domain_slot(what.domain)].fetch_add(1, std::memory_order_seq_cst);
-  }
-}
-
-std::uint64_t Iotlb::remove_from(Set& set, const Invalidation& what) {
-  const SetLock lock(set);
-  std::uint64_t removed = 0;
-  for (std::size_t w = 0; w < kWays; ++w) {
-    // Relaxed: the lock orders these.
-    const std::uint64_t tag = set.tag[w].load(std::memory_order_relaxed);
-    if (tag == 0) continue;
-    const Entry entry = words::entry_of(tag, set.key[w].load(std::memory_order_relaxed),
-                                        set.output[w].load(std::memory_order_relaxed));
-    if (!covers(what, entry.tag, entry.page, entry.page_lg2, entry.output)) continue;
-    if (WEIR_BUG(kPartialSuperpage) && entry.page < what.range.first) continue;
-    // Release: as in fill().
-    set.tag[w].store(0, std::memory_order_release);
-    ++removed;
-  }
-  return removed;
-}
-
-Removed Iotlb::invalidate(const Invalidation& what) {
-  Removed removed;
-  if (!what.is_translation_scope()) return removed;
-  overtake_fills(what);
-  if (reference_ != nullptr) {
-    removed.entries = reference_->invalidate(what);
-    return removed;
-  }
-  // Sequentially consistent: see the update in fill().
-  const std::uint64_t sizes = sizes_.load(std::memory_order_seq_cst);
-  if (sizes == 0) return removed;
-  if (what.scope == Scope::kRange) {
-    // How many sets the range can touch, size by size.
-    std::uint64_t visits = 0;
-    for (std::uint64_t left = sizes; left != 0; left &= left - 1) {
-      const int lg2 = std::countr_zero(left);
-      visits += (what.range.last.value() >> lg2) - (what.range.first.value() >> lg2) + 1;
-      if (visits > set_count_) break;
-    }
-    if (visits <= set_count_) {
-      for (std::uint64_t left = sizes; left != 0; left &= left - 1) {
-        const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(left));
-        const std::uint64_t last = what.range.last.value() >> lg2;
-        for (std::uint64_t n = what.range.first.value() >> lg2; n <= last; ++n)
-          removed.entries += remove_from(set_of(what.domain, n, lg2), what);
-      }
-      return removed;
-    }
-  }
-  for (std::size_t i = 0; i < set_count_; ++i) removed.entries += remove_from(sets_[i], what);
-  return removed;
+  const std::uint64_t slot =
+      slot_of(entry.page.value() >> entry.page_lg2, seed_of(entry.tag, entry.page_lg2));
+  Set set(*this, slot);
+  // The generation first: if it is over by the time of the check, the check says so; if it ends
+  // afterwards, it takes this entry with it.
+  const Generations now = generations_of(owner);
+  if (!is_current()) return FillResult::kRefused;
+  return set.put(entry, owner, now);
 }
 
 std::size_t Iotlb::size() const {
   if (reference_ != nullptr) return reference_->size();
   std::size_t count = 0;
-  for (std::size_t i = 0; i < set_count_; ++i)
-    for (const auto& tag : sets_[i].tag)
-      // Relaxed: a census, not a decision.
-      count += tag.load(std::memory_order_relaxed) != 0 ? 1 : 0;
+  for (std::uint64_t i = 0; own_ways_ != nullptr && i <= slot_mask_; ++i) {
+    // Acquire: pairs with the fill's release; the tag's record is there.
+    const std::uint64_t tag = ways_[i].tag.load(std::memory_order_acquire);
+    if (tag == 0) continue;
+    const auto owner = owner_of(words::tag_of(tag));
+    count += owner && !is_dead(ways_[i], *owner) ? 1 : 0;
+  }
   return count;
 }
 

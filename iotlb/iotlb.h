@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The IOTLB: finished translations of one unit, all domains together. Set-associative; a set is
-// read without a lock and validated by its sequence word (L3, L4), written under it. Invalidation
-// is exact at every page size (L5): a page-selective one visits the sets its pages can lie in, or
-// sweeps all sets where that is less, and never widens.
+// The IOTLB: finished translations of one unit, all domains together. Set-associative: a page has
+// one set, and in it a way of its own, where it is looked for first and mostly is; neighbouring
+// pages have different ones. Ways are read without a lock and validated by their sequence words
+// (L3, L4), written under the set's lock.
 //
-// lookup, begin_fill and fill: any device thread. invalidate: any thread. A lookup that meets a
-// writer retries a few times, then answers "miss"; it never waits. This is the first organisation;
-// a faster one may take its place behind the same four calls.
+// Invalidation is exact at every page size (L5). A page-selective one visits the sets that its
+// pages can lie in, at most kMostVisits, or sweeps all sets where that is less; a longer range
+// drops its domain (or PASID) and says so. A wide one ends a generation (lineage.h) and costs the
+// same however full the cache is (L6). Entries keep the low bits of their generation: dead ones are
+// swept away, a few at each wide flush, before the bits can come round.
+//
+// lookup, begin_fill and fill: any device thread. invalidate: any thread; wide ones take turns. A
+// lookup that meets a writer retries a few times, then answers "miss"; it never waits.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -18,9 +22,11 @@
 #include <memory>
 #include <optional>
 
+#include "base/mutex.h"
 #include "iotlb/entry.h"
 #include "iotlb/invalidation.h"
-#include "iotlb/iotlb_set.h"
+#include "iotlb/iotlb_way.h"
+#include "iotlb/lineage.h"
 
 namespace weir::iotlb {
 
@@ -32,39 +38,56 @@ struct IotlbOptions {
   // Exact LRU over all entries behind a lock instead (reference_tlb.h); `entries` 0 is then no
   // limit.
   bool reference = false;
+  // Bits of its generation that an entry keeps, 2…16. Tests make them few.
+  unsigned generation_bits = 16;
+};
+
+// A tag made ready for lookups in one Iotlb, which must outlive it. It remembers which page size
+// answered last and is changed by lookups: every thread has its own.
+struct IotlbKey {
+  std::uint64_t tag = 0;   // with the size that is looked for first
+  std::uint64_t seed = 0;  // of the places of that size
+  const std::atomic<std::uint64_t>* domain_generation = nullptr;
+  const std::atomic<std::uint64_t>* pasid_generation = nullptr;
+  const std::atomic<std::uint64_t>* sizes = nullptr;
+  std::uint8_t page_lg2 = kPageLg2;
+
+  [[nodiscard]] Tag plain() const { return words::tag_of(tag); }
 };
 
 class Iotlb {
  public:
-  static constexpr std::size_t kWays = IotlbSet::kWays;
+  static constexpr std::size_t kWays = 4;
+  // Sets that a page-selective invalidation visits at most: pages times page sizes in use.
+  static constexpr std::size_t kMostVisits = 1024;
 
   explicit Iotlb(const IotlbOptions& options);
   ~Iotlb();
   Iotlb(const Iotlb&) = delete;
   Iotlb& operator=(const Iotlb&) = delete;
 
-  [[gnu::always_inline]] [[nodiscard]] std::optional<Hit> lookup(Tag tag, Iova iova) {
-    // Relaxed: a size that appears concurrently belongs to a fill that this lookup may miss.
-    const std::uint64_t sizes = sizes_.load(std::memory_order_relaxed);
-    // The reference organisation keeps its sizes to itself.
-    if (sizes == 0) [[unlikely]]
-      return lookup_reference(tag, iova);
-    const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
+  // Allocates when the tag is new to this cache.
+  [[nodiscard]] IotlbKey key_for(Tag tag);
+
+  [[gnu::always_inline]] [[nodiscard]] std::optional<Hit> lookup(IotlbKey& key, Iova iova) {
+    const std::uint8_t lg2 = key.page_lg2;
     const std::uint64_t number = iova.value() >> lg2;
-    Set& set = set_of(tag.domain, number, lg2);
-    const Look look = Look::at(set, words::make_tag(tag, lg2), number << lg2);
-    if (look.miss != 0) [[unlikely]]
-      return look_in_sizes<Recency::kMark>(tag, iova, look.absent ? sizes & (sizes - 1) : sizes);
-    mark(set, look.way);
-    return look.hit(iova, lg2);
+    Way& way = ways_[slot_of(number, key.seed)];
+    const Look look = Look::at(way, key.tag, number << lg2, generation_of(key) & generation_mask_);
+    if (!look.hit()) [[unlikely]]
+      return look_closely(key, iova);
+    mark(way);
+    return Look::hit_of(look.output, iova, lg2);
   }
-  // Asks without marking the entry as recently used.
+  // The same for who asks once.
+  [[nodiscard]] std::optional<Hit> lookup(Tag tag, Iova iova);
+  // Asks without marking the entry as used.
   [[nodiscard]] std::optional<Hit> peek(Tag tag, Iova iova) const;
 
   // It was made without entries: no question has an answer and no fill is kept.
-  [[nodiscard]] bool off() const { return set_count_ == 0 && reference_ == nullptr; }
+  [[nodiscard]] bool off() const { return off_; }
 
-  [[nodiscard]] FillTicket begin_fill(DomainId domain) const;
+  [[nodiscard]] FillTicket begin_fill(DomainId domain);
   FillResult fill(FillTicket ticket, const Entry& entry);
 
   // Before it returns, what `what` covers can no longer be found, nor be filled by a walk that
@@ -75,49 +98,103 @@ class Iotlb {
   [[nodiscard]] std::size_t size() const;
 
  private:
-  using Set = IotlbSet;
-  class SetLock;
-  enum class Recency : std::uint8_t { kMark, kLeave };
-  static constexpr std::size_t kDomainSlots = 64;
+  using Way = IotlbWay;
+  class Set;
   static constexpr int kReadAttempts = 4;
+  // Fills that pushed something out of a set before all of it counts as unused again.
+  static constexpr std::uint8_t kEvictionsToForget = 16;
+  static constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15;  // Fibonacci hashing
 
-  // Fibonacci hashing: the high half is well mixed.
-  [[nodiscard]] static std::uint64_t mix(std::uint64_t x) { return x * words::kSpread >> 32; }
-  // PASIDs of a domain share their sets, so that a flush of the domain's page finds all of them.
-  // Guests hand out the same few addresses in every domain, so the domain turns the whole pattern
-  // rather than only a bit of it; and it is the product's highest bits that every bit of a page
-  // number reaches.
-  [[nodiscard]] Set& set_of(DomainId domain, std::uint64_t page_number,
-                            std::uint8_t page_lg2) const {
-    constexpr std::uint64_t kDomains = 0xd1342543de82ef95;  // odd, unlike kSpread in every digit
-    const std::uint64_t hash = (page_number + page_lg2) * words::kSpread + domain.value * kDomains;
-    return sets_[hash >> 1 >> set_shift_];
+  // A tag's three generations, added up as far as each scope reaches.
+  struct Generations {
+    std::uint64_t domain = 0;  // the cache's and the domain's
+    std::uint64_t tag = 0;     // and the PASID's
+  };
+  // What a fill or removal knows of an entry's tag.
+  struct Owner {
+    Lineage* domain = nullptr;
+    Lineage* pasid = nullptr;  // null: the tag has none
+  };
+
+  // The place of a page. Pages of an aligned block as large as the cache have different ones,
+  // because a guest hands out neighbouring pages; every block is turned by a number of its own.
+  [[nodiscard]] std::uint64_t slot_of(std::uint64_t page_number, std::uint64_t seed) const {
+    const std::uint64_t turn = (page_number & ~slot_mask_) * kSpread >> 32;
+    return (page_number ^ turn ^ seed) & slot_mask_;
   }
-  static void mark(Set& set, std::size_t way) {
+  // Guests hand out the same few addresses in every domain: the domain turns the whole pattern.
+  // PASIDs of a domain share their sets, so that a flush of the domain's page finds all of them,
+  // but prefer different ways.
+  [[nodiscard]] std::uint64_t seed_of(Tag tag, std::uint8_t page_lg2) const {
+    const std::uint64_t domain = (tag.domain.value + std::uint64_t{page_lg2} * kSpread) * kSpread;
+    const std::uint64_t pasid = (domain + tag.pasid) * kSpread;
+    return (domain >> 32 & set_mask_) | (pasid >> 20 & ~set_mask_);
+  }
+  [[nodiscard]] std::uint64_t generation_of(const IotlbKey& key) const {
+    // Relaxed, each: who began after a flush's completion has its numbers from there; who did not
+    // may see the old ones.
+    return generation_.load(std::memory_order_relaxed) +
+           key.domain_generation->load(std::memory_order_relaxed) +
+           key.pasid_generation->load(std::memory_order_relaxed);
+  }
+  static void mark(Way& way) {
     // Relaxed: a hint for the replacement; written only when it changes, so that a hot entry's line
     // stays shared (L4).
-    const std::uint64_t recent = set.recent.load(std::memory_order_relaxed);
-    const std::uint64_t bit = std::uint64_t{1} << way;
-    if ((recent & bit) == 0) [[unlikely]]
-      set.recent.store(recent | bit, std::memory_order_relaxed);
+    if (way.used.load(std::memory_order_relaxed) == 0) [[unlikely]]
+      way.used.store(1, std::memory_order_relaxed);
   }
-  // Everything but an answer at first sight; `sizes` are those to be asked.
-  template <Recency kRecency>
-  [[nodiscard]] std::optional<Hit> look_in_sizes(Tag tag, Iova iova, std::uint64_t sizes) const;
-  [[nodiscard]] std::optional<Hit> lookup_reference(Tag tag, Iova iova);
-  [[nodiscard]] std::size_t domain_slot(DomainId domain) const;
-  void overtake_fills(const Invalidation& what);
-  std::uint64_t remove_from(Set& set, const Invalidation& what);
+
+  // Everything but an answer at first sight.
+  [[nodiscard]] std::optional<Hit> look_closely(IotlbKey& key, Iova iova);
+  struct Found {
+    std::uint64_t output = 0;
+    Way* way = nullptr;
+    std::uint8_t page_lg2 = 0;
+  };
+  [[nodiscard]] std::optional<Found> find(const IotlbKey& key, Iova iova) const;
+  [[nodiscard]] IotlbKey make_key(Tag tag, const Lineage& domain, const Lineage* pasid) const;
+  // Nothing if the tag is unknown here.
+  [[nodiscard]] std::optional<IotlbKey> known_key(Tag tag) const;
+
+  [[nodiscard]] Generations generations_of(const Owner& owner) const;
+  [[nodiscard]] std::optional<Owner> owner_of(Tag tag) const;
+  [[nodiscard]] bool is_dead(const Way& way, const Owner& owner) const;
+  bool count_in(const Owner& owner, const Generations& now);
+  bool count_out(const Owner& owner, const Generations& then);
+  void list(Lineage& domain);
+
+  // Removal set by set, and by ending a generation (iotlb_flush.cpp). Each gives how many went.
+  std::uint64_t sweep(const Invalidation& what);
+  void sweep_or_widen(const Invalidation& what, Lineage& domain, Removed& removed);
+  void remove_range(const Invalidation& what, Lineage& domain, Removed& removed);
+  std::uint64_t end_generation(const Invalidation& what, Lineage* domain, bool& widened)
+      WEIR_EXCLUDES(flushing_);
+  std::uint64_t end_all() WEIR_REQUIRES(flushing_);
+  std::uint64_t end_domain(Lineage& domain) WEIR_REQUIRES(flushing_);
+  std::uint64_t end_count(Lineage& domain, bool& goes_on) WEIR_REQUIRES(flushing_);
+  std::uint64_t end_pasid(Lineage& domain, Lineage& pasid) WEIR_REQUIRES(flushing_);
+  void sweep_some_dead() WEIR_REQUIRES(flushing_);
 
   // Constant after construction.
-  std::size_t set_count_ = 0;  // a power of two
-  int set_shift_ = 0;          // of 63 hash bits, leaves a set's number
-  std::unique_ptr<Set[]> sets_;
+  Way* ways_;  // way w of set s is at s + w * sets; one that is always empty where there is nothing
+  std::uint64_t slot_mask_ = 0;
+  std::uint64_t set_mask_ = 0;
+  std::uint64_t generation_mask_ = 0;
+  std::uint64_t swept_at_once_ = 0;  // ways
+  bool off_ = false;
+  std::unique_ptr<Way[]> own_ways_;
   std::unique_ptr<ReferenceTlb> reference_;
+  Lineages lineages_;
 
-  // Atomic.
-  std::atomic<std::uint64_t> sizes_{0};  // a bit per page_lg2 that was ever filled
-  std::array<std::atomic<std::uint64_t>, kDomainSlots> sequences_{};
+  // Atomic. Read by every lookup, written by global flushes.
+  std::atomic<std::uint64_t> generation_{0};
+  // Likewise by fills: counts what overtakes those of all domains.
+  std::atomic<std::uint64_t> overtaken_{0};
+  std::atomic<Lineage*> listed_{nullptr};  // domains that may have live entries
+
+  // Guarded.
+  Mutex flushing_;
+  std::uint64_t next_to_sweep_ WEIR_GUARDED_BY(flushing_) = 0;
 };
 
 }  // namespace weir::iotlb

@@ -1,136 +1,171 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One set of the IOTLB: its words, and how a lookup reads them. A part of iotlb.h, which owns the
-// sets and is the only one to write them; the reading is in a header so that an answer stays in
-// registers on its way to whoever asked.
+// A set of the IOTLB, held for writing: what fills and invalidations do to its ways. Private to
+// iotlb*.cpp. Readers take no notice of the lock; they notice that a way is being rewritten.
 //
-// Look: any thread, without a lock; see the orders at each load.
+// One thread at a time is in a set. Whoever waits here waits for a few dozen instructions of
+// another writer, never for a reader.
 #pragma once
 
 #include <array>
-#include <atomic>
-#include <bit>
-#include <cstddef>
-#include <cstdint>
-#include <utility>
 
-#include "base/bits.h"
-#include "iotlb/entry.h"
+#include "base/seam.h"
+#include "iotlb/iotlb.h"
 
 namespace weir::iotlb {
 
-// Three words make a way.
-//   tag     everything that decides whether it answers, but for the page; 0: empty
-//   key     tag and page in one word, which a lookup compares first; together with the tag it is
-//           the page, so comparing these two compares everything
-//   output  the page's base, and below it, where a base has no bits, the permissions
-namespace words {
-inline constexpr Bit<63> kValid{"V"};
-inline constexpr Field<58, 53> kSize{"lg2", "page size exponent"};
-inline constexpr Field<52, 21> kDomain{"domain"};
-inline constexpr Field<20, 0> kPasid{"PASID", "a bit wider than a PASID: all ones is none"};
-inline constexpr auto kTag = layout<64>(kValid, kSize, kDomain, kPasid);
-static_assert(kTag.reserved == bit_mask(62, 59));
-static_assert(kPasidLimit <= kPasid.kMask);
-static_assert((Context::kNoPasid & kPasid.kMask) == kPasid.kMask);
-
-inline constexpr std::uint64_t kBaseMask = ~(kPageSize - 1);
-static_assert(Permissions::kAllBits < kPageSize);
-
-inline constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15;
-
-[[nodiscard]] constexpr std::uint64_t make_tag(Tag tag, std::uint8_t page_lg2) {
-  return kValid.kMask | kSize.of(page_lg2) | kDomain.of(tag.domain.value) | kPasid.of(tag.pasid);
-}
-[[nodiscard]] constexpr std::uint64_t make_key(std::uint64_t tag, std::uint64_t page) {
-  return page ^ tag * kSpread;
-}
-[[nodiscard]] constexpr std::uint64_t make_output(const Entry& entry) {
-  return (entry.output & kBaseMask) | entry.permissions.bits();
-}
-[[nodiscard]] constexpr Entry entry_of(std::uint64_t tag, std::uint64_t key, std::uint64_t output) {
-  const std::uint64_t pasid = kPasid.get(tag);
-  return {.tag = {.domain = {static_cast<std::uint32_t>(kDomain.get(tag))},
-                  .pasid = pasid == kPasid.kMask ? Context::kNoPasid
-                                                 : static_cast<std::uint32_t>(pasid)},
-          .page = Iova(make_key(tag, key)),  // its own inverse
-          .output = output & kBaseMask,
-          .page_lg2 = static_cast<std::uint8_t>(kSize.get(tag)),
-          .permissions = Permissions::from_bits(output)};
-}
-}  // namespace words
-
-// Two cache lines. A lookup begins in both at once: the keys in one, the sequence in the other.
-struct alignas(128) IotlbSet {
-  static constexpr std::size_t kWays = 4;
-  static constexpr std::uint64_t kAllWays = (std::uint64_t{1} << kWays) - 1;
-  static_assert(std::has_single_bit(kWays));
-
-  std::array<std::atomic<std::uint64_t>, kWays> key{};
-  std::array<std::atomic<std::uint64_t>, kWays> tag{};
-  std::atomic<std::uint64_t> sequence{0};  // odd while a writer is inside
-  std::atomic<std::uint64_t> recent{0};    // a bit per way: used since the bits were last cleared
-  std::array<std::atomic<std::uint64_t>, kWays> output{};
-};
-
-// One look at a set for one page.
-struct Look {
-  std::uint64_t output = 0;
-  std::size_t way = 0;     // whose output it is
-  std::uint64_t miss = 0;  // not 0: this is no answer
-  bool absent = true;      // of a miss: and there is none in the set
-
-  // At first sight: without branches, because which way answers is as good as random. The number of
-  // the way is the sum of the numbers of those that have the key. Where several have it under
-  // different tags, that is none of them or the wrong one, and its words say so.
-  [[nodiscard]] static Look at(const IotlbSet& set, std::uint64_t tag, std::uint64_t page) {
-    const std::uint64_t key = words::make_key(tag, page);
-    // Acquire: pairs with the writer's last release; the ways are at least as new as this sequence.
-    const std::uint64_t before = set.sequence.load(std::memory_order_acquire);
-    // Acquire, each: a word of a later write makes that write's odd sequence visible below.
-    const std::size_t sum = [&]<std::size_t... kWay>(std::index_sequence<kWay...>) {
-      return (... + (kWay * std::size_t{set.key[kWay].load(std::memory_order_acquire) == key}));
-    }
-    (std::make_index_sequence<IotlbSet::kWays>());
-    const std::size_t way = sum % IotlbSet::kWays;
-    const std::uint64_t output = set.output[way].load(std::memory_order_acquire);
-    const std::uint64_t different = (set.key[way].load(std::memory_order_acquire) ^ key) |
-                                    (set.tag[way].load(std::memory_order_acquire) ^ tag);
-    // Relaxed: ordered after the loads above because those are acquire. Odd: a writer was inside.
-    const std::uint64_t torn =
-        (before ^ set.sequence.load(std::memory_order_relaxed)) | (before & 1);
-    return {
-        .output = output, .way = way, .miss = different | torn, .absent = sum == 0 && torn == 0};
-  }
-
-  // Way by way, until the set holds still or `attempts` are over: misses only what is not there.
-  [[nodiscard]] static Look closely_at(const IotlbSet& set, std::uint64_t tag, std::uint64_t page,
-                                       int attempts) {
-    const std::uint64_t key = words::make_key(tag, page);
-    for (; attempts > 0; --attempts) {
-      Look look{.output = 0, .way = 0, .miss = 1, .absent = true};
-      // Orders as in at().
-      const std::uint64_t before = set.sequence.load(std::memory_order_acquire);
-      for (std::size_t w = 0; w < IotlbSet::kWays; ++w) {
-        if (set.tag[w].load(std::memory_order_acquire) != tag ||
-            set.key[w].load(std::memory_order_acquire) != key)
-          continue;
-        look = {.output = set.output[w].load(std::memory_order_acquire),
-                .way = w,
-                .miss = 0,
-                .absent = false};
+class Iotlb::Set {
+ public:
+  // The set that the place `slot` belongs to.
+  Set(Iotlb& iotlb, std::uint64_t slot) : iotlb_(iotlb) {
+    // In the order in which a page whose place it is prefers them.
+    for (std::uint64_t w = 0; w < kWays; ++w)
+      ways_[w] = &iotlb.ways_[(slot + w * (iotlb.set_mask_ + 1)) & iotlb.slot_mask_];
+    first_ = &iotlb.ways_[slot & iotlb.set_mask_];
+    // Acquire: pairs with the release in the destructor, so the ways are read as last written.
+    while (first_->of_set.exchange(1, std::memory_order_acquire) != 0) {
+      // Relaxed: only waits for a better moment.
+      while (first_->of_set.load(std::memory_order_relaxed) != 0) {
       }
-      const std::uint64_t after = set.sequence.load(std::memory_order_relaxed);
-      if (before == after && before % 2 == 0) return look;
     }
-    return {.output = 0, .way = 0, .miss = 1, .absent = false};
+  }
+  // Release: pairs with the acquire in the constructor.
+  ~Set() { first_->of_set.store(0, std::memory_order_release); }
+  Set(const Set&) = delete;
+  Set& operator=(const Set&) = delete;
+
+  FillResult put(const Entry& entry, const Owner& owner, const Generations& now) {
+    const std::uint64_t tag = words::make_tag(entry.tag, entry.page_lg2);
+    const std::uint16_t generation = short_form(now.tag);
+    Way* empty = nullptr;
+    for (Way* const way : ways_) {
+      // Relaxed, here and below: the lock orders these.
+      const std::uint64_t held = way->tag.load(std::memory_order_relaxed);
+      if (held == 0 && empty == nullptr) empty = way;
+      if (held != tag || way->page.load(std::memory_order_relaxed) != entry.page.value()) continue;
+      if (way->generation.load(std::memory_order_relaxed) == generation) {
+        rewrite(*way, tag, entry, generation);
+        return FillResult::kReplaced;
+      }
+      empty = way;  // it died with its generation
+      break;
+    }
+    if (empty == nullptr) empty = find_dead(entry.tag, generation);
+    // Counted before it can be found: a flush that takes the entry has then counted it.
+    if (!iotlb_.count_in(owner, now)) return FillResult::kRefused;
+    FillResult result = FillResult::kFilled;
+    if (empty == nullptr) {
+      empty = push_out();
+      result = FillResult::kEvicted;
+    }
+    rewrite(*empty, tag, entry, generation);
+    // Nobody has used it yet: what is only passing through pushes out its own kind.
+    empty->used.store(0, std::memory_order_relaxed);
+    filled_last().store(number_of(*empty), std::memory_order_relaxed);
+    return result;
   }
 
-  [[nodiscard]] Hit hit(Iova iova, std::uint8_t page_lg2) const {
-    return {.output = (output & words::kBaseMask) + iova.page_offset(page_lg2),
-            .page_lg2 = page_lg2,
-            .permissions = Permissions::from_bits(output)};
+  // Gives how many there were.
+  std::uint64_t remove(const Invalidation& what) {
+    std::uint64_t removed = 0;
+    for (Way* const way : ways_) {
+      const std::uint64_t tag = way->tag.load(std::memory_order_relaxed);
+      if (tag == 0) continue;
+      const Entry entry = words::entry_of(tag, way->page.load(std::memory_order_relaxed),
+                                          way->output.load(std::memory_order_relaxed));
+      if (!covers(what, entry.tag, entry.page, entry.page_lg2, entry.output)) continue;
+      if (WEIR_BUG(kPartialSuperpage) && entry.page < what.range.first) continue;
+      removed += remove(*way, entry.tag) ? 1 : 0;
+    }
+    return removed;
   }
+
+  void remove_dead() {
+    for (Way* const way : ways_) {
+      const std::uint64_t tag = way->tag.load(std::memory_order_relaxed);
+      if (tag != 0 && is_dead(*way, words::tag_of(tag)))
+        way->tag.store(0, std::memory_order_release);
+    }
+  }
+
+ private:
+  [[nodiscard]] std::uint16_t short_form(std::uint64_t generation) const {
+    return static_cast<std::uint16_t>(generation & iotlb_.generation_mask_);
+  }
+
+  void rewrite(Way& way, std::uint64_t tag, const Entry& entry, std::uint16_t generation) {
+    const std::uint32_t sequence = way.sequence.load(std::memory_order_relaxed);
+    if (WEIR_BUG(kTornEntry))
+      way.tag.store(tag, std::memory_order_release);
+    else
+      way.sequence.store(sequence + 1, std::memory_order_relaxed);
+    // Release, each: makes the odd sequence visible to a reader that sees the new word.
+    way.page.store(entry.page.value(), std::memory_order_release);
+    WEIR_SEAM(kHalfFilled);
+    way.output.store(words::make_output(entry), std::memory_order_release);
+    way.generation.store(generation, std::memory_order_release);
+    way.tag.store(tag, std::memory_order_release);
+    // Release: pairs with the readers' first acquire load.
+    if (!WEIR_BUG(kTornEntry)) way.sequence.store(sequence + 2, std::memory_order_release);
+  }
+
+  // False if it was dead, and so was counted as gone.
+  bool remove(Way& way, Tag tag) {
+    const auto owner = iotlb_.owner_of(tag);
+    const Generations now = iotlb_.generations_of(*owner);
+    const bool alive = way.generation.load(std::memory_order_relaxed) == short_form(now.tag);
+    // Release: who sees it gone sees why.
+    way.tag.store(0, std::memory_order_release);
+    return alive && iotlb_.count_out(*owner, now);
+  }
+
+  // What is in the cache has a record there.
+  [[nodiscard]] bool is_dead(const Way& way, Tag tag) const {
+    return iotlb_.is_dead(way, *iotlb_.owner_of(tag));
+  }
+
+  [[nodiscard]] Way* find_dead(Tag mine, std::uint16_t generation) const {
+    for (Way* const way : ways_) {
+      const Tag theirs = words::tag_of(way->tag.load(std::memory_order_relaxed));
+      if (theirs == mine ? way->generation.load(std::memory_order_relaxed) != generation
+                         : is_dead(*way, theirs))
+        return way;
+    }
+    return nullptr;
+  }
+
+  // The one to go: in the order of preference, the first that was not used since it came. If all
+  // were, the one that came last: a device that uses what it fills must not get at another's, one
+  // way after the other. Then, and after so many that nobody may want the used ones any more, all
+  // begin anew.
+  [[nodiscard]] Way* push_out() {
+    std::atomic<std::uint8_t>& evictions = way_at(1).of_set;
+    const auto count = static_cast<std::uint8_t>(evictions.load(std::memory_order_relaxed) + 1);
+    Way* victim = nullptr;
+    for (Way* const way : ways_)
+      if (victim == nullptr && way->used.load(std::memory_order_relaxed) == 0) victim = way;
+    const bool forget = victim == nullptr || count >= kEvictionsToForget;
+    evictions.store(forget ? 0 : count, std::memory_order_relaxed);
+    if (forget)
+      for (Way* const way : ways_) way->used.store(0, std::memory_order_relaxed);
+    if (victim == nullptr) victim = &way_at(filled_last().load(std::memory_order_relaxed));
+    (void)remove(*victim, words::tag_of(victim->tag.load(std::memory_order_relaxed)));
+    return victim;
+  }
+
+  [[nodiscard]] Way& way_at(std::uint64_t number) const {
+    return *(first_ + number * (iotlb_.set_mask_ + 1));
+  }
+  [[nodiscard]] std::uint8_t number_of(const Way& way) const {
+    return static_cast<std::uint8_t>(static_cast<std::uint64_t>(&way - first_) /
+                                     (iotlb_.set_mask_ + 1));
+  }
+  [[nodiscard]] std::atomic<std::uint8_t>& filled_last() const { return way_at(2).of_set; }
+
+  Iotlb& iotlb_;
+  std::array<Way*, kWays> ways_;
+  // Whose of_set is the lock; the next one's counts evictions, the third's names a way.
+  Way* first_;
 };
 
 }  // namespace weir::iotlb

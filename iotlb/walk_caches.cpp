@@ -3,7 +3,7 @@
 
 namespace weir::iotlb {
 
-WalkCaches::Tickets WalkCaches::begin_fill(DomainId domain) const {
+WalkCaches::Tickets WalkCaches::begin_fill(DomainId domain) {
   return {stage1_tables.begin_fill(domain), stage2_tables.begin_fill(domain),
           stage2_pages.begin_fill(domain)};
 }

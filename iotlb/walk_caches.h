@@ -40,7 +40,7 @@ class WalkCaches {
     FillTicket stage2_pages;
   };
   // Before the walk reads its first word.
-  [[nodiscard]] Tickets begin_fill(DomainId domain) const;
+  [[nodiscard]] Tickets begin_fill(DomainId domain);
 
   // A leaf-only hint keeps the tables; finished pages go. Gives the number of entries removed.
   std::uint64_t invalidate(const Invalidation& what);

@@ -138,7 +138,10 @@ class VersionedDevice {
       return;
     }
     const auto& span = got->spans()[0];
-    guest_.use(i, number_, {.gpa = span.gpa, .host = span.host}, before, random_);
+    Translation pinned;
+    pinned.gpa = span.gpa;
+    pinned.host = span.host;
+    guest_.use(i, number_, pinned, before, random_);
   }
   // A copy that crosses into the next page, and a read; onto bytes that nobody else touches.
   void copy() {
