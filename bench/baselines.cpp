@@ -13,14 +13,28 @@ DirectMapped::DirectMapped(const Workload& workload)
   }
 }
 
-LockedMap::LockedMap(const Workload& workload) {
+namespace {
+
+constexpr iotlb::Tag kTag{.domain = {1}};
+
+template <typename Map>
+void enter(const Workload& workload, Map& map) {
   for (std::size_t i = 0; i < workload.pages(); ++i)
-    map_.emplace(workload.page(i).value() >> kPageLg2, workload.gpa_of_page(i).value());
+    map.insert(
+        {PageKey(kTag, workload.page(i)),
+         {.gpa = workload.gpa_of_page(i).value(), .permissions = Permissions::read_write()}});
 }
 
-ConcurrentMap::ConcurrentMap(const Workload& workload) {
-  for (std::size_t i = 0; i < workload.pages(); ++i)
-    map_.insert({workload.page(i).value() >> kPageLg2, workload.gpa_of_page(i).value()});
+}  // namespace
+
+LockedMap::LockedMap(const Workload& workload, const pagetables::PhysicalMemory& memory)
+    : around_(memory, kTag) {
+  enter(workload, map_);
+}
+
+ConcurrentMap::ConcurrentMap(const Workload& workload, const pagetables::PhysicalMemory& memory)
+    : around_(memory, kTag) {
+  enter(workload, map_);
 }
 
 }  // namespace weir::bench

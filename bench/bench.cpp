@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "bench/flush_cases.h"
 #include "bench/walk_cases.h"
 #include "bench/workload.h"
 
@@ -15,7 +16,7 @@ constexpr std::size_t kEntries = 8192;
 constexpr double kGoodHitRate = 0.999;
 
 // For those who wonder whether the third probe is what costs; no goal names it.
-constexpr std::string_view kAlsoShown[] = {names::kOneProbe};
+constexpr std::string_view kAlsoShown[] = {names::kOneProbe, names::kHitAlone};
 
 std::string percent(double share) {
   char text[32];
@@ -50,7 +51,8 @@ Report run(const Options& options, const OnProgress& on_progress) {
                                             [name](const WalkCase& w) { return w.name == name; }))
       return true;
     return options.only.empty() &&
-           std::find(std::begin(kAlsoShown), std::end(kAlsoShown), name) != std::end(kAlsoShown);
+           (is_flush_case_to_show(name) ||
+            std::find(std::begin(kAlsoShown), std::end(kAlsoShown), name) != std::end(kAlsoShown));
   };
 
   const std::size_t requests = std::size_t{1} << (options.quick ? 16 : 18);

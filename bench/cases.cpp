@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "bench/baselines.h"
+#include "bench/flush_cases.h"
 #include "bench/loops.h"
 #include "bench/machine.h"
 #include "bench/vmm_cache.h"
@@ -33,8 +34,9 @@ class BareIotlb {
   template <bool kDepends>
   void run(State& state, HitBooks& books) {
     std::uint64_t misses = 0;
+    iotlb::IotlbKey key = iotlb_.key_for(kTag);  // as a burst has it ready
     run_lookups<kDepends>(state, workload_, [&](Iova iova) {
-      const auto hit = iotlb_.lookup(kTag, iova);
+      const auto hit = iotlb_.lookup(key, iova);
       if (hit) [[likely]]
         return hit->output;
       ++misses;
@@ -57,17 +59,10 @@ class BareIotlb {
 template <bool kDepends>
 void run_port(State& state, const Workload& workload, const Workload::Stream& stream,
               DmaPort& port) {
-  run_bursts<kDepends>(
-      state, workload, stream, [&](std::span<const std::uint32_t, kBurst> requests, auto& chain) {
-        DmaPort::Burst burst(port);
-        for (const std::uint32_t request : requests) {
-          const auto t =
-              burst.translate(chain.next(request), Workload::kRequestBytes, Access::kRead);
-          // A device wants the bytes, so their address has to be made as well.
-          if (t) benchmark::DoNotOptimize(t->host);
-          chain.answered(t ? t->gpa.value() : kNoAnswer);
-        }
-      });
+  run_bursts<kDepends>(state, workload, stream,
+                       [&](std::span<const std::uint32_t, kBurst> requests, auto& chain) {
+                         answer_burst(port, requests, chain);
+                       });
 }
 
 template <bool kDepends>
@@ -98,15 +93,24 @@ class Subjects {
   }
   BareIotlb& iotlb() { return made(iotlb_, options_.iotlb_entries); }
   DirectMapped& array() { return made(array_); }
-  LockedMap& locked_map() { return made(locked_map_); }
-  ConcurrentMap& concurrent_map() { return made(concurrent_map_); }
-  VmmCache& three_probes() { return made(three_probes_, VmmCache::Order::kLargestFirst); }
-  VmmCache& one_probe() { return made(one_probe_, VmmCache::Order::kSmallestFirst); }
+  LockedMap& locked_map() { return made_over_memory(locked_map_); }
+  ConcurrentMap& concurrent_map() { return made_over_memory(concurrent_map_); }
+  VmmCache& three_probes() {
+    return made_over_memory(three_probes_, VmmCache::Order::kLargestFirst);
+  }
+  VmmCache& one_probe() { return made_over_memory(one_probe_, VmmCache::Order::kSmallestFirst); }
 
  private:
   template <typename T, typename... Args>
   T& made(std::unique_ptr<T>& held, Args... args) {
     if (held == nullptr) held = std::make_unique<T>(workload, args...);
+    return *held;
+  }
+
+  // In the memory that the machine's hits land in.
+  template <typename T, typename... Args>
+  T& made_over_memory(std::unique_ptr<T>& held, Args... args) {
+    if (held == nullptr) held = std::make_unique<T>(workload, machine().memory(), args...);
     return *held;
   }
 
@@ -146,9 +150,12 @@ std::vector<Case> make_cases(const CaseOptions& options,
   const auto add = [&](std::string_view name, unsigned threads, bool cached, auto make) {
     if (!wanted(name)) return;
     auto books = cached ? std::make_shared<HitBooks>() : nullptr;
-    cases.push_back({name, threads,
-                     [subjects, books, run = make(books.get())](State& state) { run(state); },
-                     books, nullptr});
+    cases.push_back(
+        {.name = name,
+         .threads = threads,
+         .run = [subjects, books, run = make(books.get())](State& state) { run(state); },
+         .books = books,
+         .processors = threads});
   };
   const auto add_lookups = [&](std::string_view name, unsigned threads, auto depends,
                                auto get_lookup) {
@@ -186,6 +193,17 @@ std::vector<Case> make_cases(const CaseOptions& options,
   add_hits(names::kHit, 1, std::false_type());
   add_hits(names::kHitChain, 1, std::true_type());
   add_hits(names::kHitTwo, 2, std::false_type());
+  add(names::kHitTwoSame, 2, false, [&](HitBooks*) {
+    return [&machine = subjects->machine(), &workload](State& state) {
+      run_port<false>(state, workload, workload.translated(), machine.translated(0));
+    };
+  });
+  add_lookups(names::kHitAlone, 1, std::false_type(), [&] {
+    return [&port = subjects->machine().translated(0)](Iova iova) {
+      const auto t = port.translate(iova, Workload::kRequestBytes, Access::kRead);
+      return t ? t->gpa.value() : kNoAnswer;
+    };
+  });
   add(names::kBypass, 1, false, [&](HitBooks*) {
     return [&machine = subjects->machine(), &workload](State& state) {
       run_port<false>(state, workload, workload.identity(), machine.bypassing());
@@ -202,6 +220,8 @@ std::vector<Case> make_cases(const CaseOptions& options,
   add_lookups(names::kOneProbe, 1, std::false_type(),
               [&] { return probing(subjects->one_probe()); });
   add_walk_cases(cases, wanted);
+  add_flush_cases(cases, wanted, workload,
+                  [subjects]() -> Machine& { return subjects->machine(); });
   return cases;
 }
 

@@ -33,12 +33,26 @@ struct WalkBooks {
   std::atomic<std::uint64_t> references{0};
 };
 
+// Something that is not nanoseconds, or not only: one value for each repetition.
+struct Amount {
+  explicit Amount(std::string_view unit_of_values) : unit(unit_of_values) {}
+  void add(double value) { values.push_back(value); }
+  void add_to_last(double value) { values.back() += value; }
+
+  std::string_view unit;
+  std::vector<double> values{};
+  bool too_low = false;  // the case could not keep up what it is called
+};
+
 struct Case {
   std::string_view name;
   unsigned threads = 1;
   std::function<void(benchmark::State&)> run;
-  std::shared_ptr<HitBooks> books;             // null: the subject has no IOTLB
+  std::shared_ptr<HitBooks> books = nullptr;   // null: the subject has no IOTLB
   std::shared_ptr<WalkBooks> walks = nullptr;  // null: not about walks
+  std::shared_ptr<Amount> amount = nullptr;    // null: nanoseconds are all
+  std::size_t iterations = 0;                  // 0: as many as take the time
+  unsigned processors = 1;                     // that it needs, its own threads included
 };
 
 namespace names {
@@ -49,6 +63,8 @@ inline constexpr std::string_view kLookupChain = "IOTLB lookup, dependent";
 inline constexpr std::string_view kHit = "hit in a burst";
 inline constexpr std::string_view kHitChain = "hit in a burst, dependent";
 inline constexpr std::string_view kHitTwo = "hit in a burst, 2 threads";
+inline constexpr std::string_view kHitTwoSame = "hit in a burst, 2 threads, one device";
+inline constexpr std::string_view kHitAlone = "hit, each in a burst of its own";
 inline constexpr std::string_view kLockedMap = "mutex + unordered_map";
 inline constexpr std::string_view kConcurrentMap = "tbb::concurrent_hash_map";
 inline constexpr std::string_view kThreeProbes = "three-probe hash + mutex";

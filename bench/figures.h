@@ -17,8 +17,9 @@
 namespace weir::bench {
 
 enum class Bound : std::uint8_t { kAtMost, kAtLeast, kExactly };
-// What of the numerator: its time, by that of the denominator; or the table entries it read.
-enum class Of : std::uint8_t { kTime, kReferences };
+// What of the numerator: its time, by that of the denominator; the table entries it read; or what
+// its case counts.
+enum class Of : std::uint8_t { kTime, kReferences, kAmount };
 
 struct Goal {
   std::string_view id;

@@ -18,7 +18,9 @@
 #include <cstdint>
 #include <span>
 
+#include "bench/baselines.h"
 #include "bench/workload.h"
+#include "iommu/dma_port.h"
 
 namespace weir::bench {
 
@@ -76,6 +78,19 @@ void run_bursts(benchmark::State& state, const Workload& workload, const Workloa
       break;
     }
     at = at + 1 == workload.batches() ? 0 : at + 1;
+  }
+}
+
+// As a device does it: all requests in one burst.
+template <bool kDepends>
+void answer_burst(DmaPort& port, std::span<const std::uint32_t, kBurst> requests,
+                  Chain<kDepends>& chain) {
+  DmaPort::Burst burst(port);
+  for (const std::uint32_t request : requests) {
+    const auto t = burst.translate(chain.next(request), Workload::kRequestBytes, Access::kRead);
+    // A device wants the bytes, so their address has to be made as well.
+    if (t) benchmark::DoNotOptimize(t->host);
+    chain.answered(t ? t->gpa.value() : kNoAnswer);
   }
 }
 

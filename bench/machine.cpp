@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/machine.h"
 
+#include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
 #include "pagetables/table_builder.h"
 #include "pagetables/vtd_second_stage.h"
+#include "vendors/vtd/descriptors.h"
 #include "vendors/vtd/dmar.h"
 #include "vendors/vtd/registers.h"
 #include "vendors/vtd/tables.h"
@@ -22,7 +25,8 @@ using pagetables::VtdSecondStage;
 
 constexpr std::uint64_t kUnitRegisters = 0xfed9'0000;
 constexpr Hpa kRam{0x7f00'0000'0000};
-constexpr Gpa kTables{0x1000};  // in the first slot
+constexpr Gpa kStatusAt{0x800};  // of waits; both in the first slot
+constexpr Gpa kTables{0x1000};
 
 constexpr unsigned kLevels = 4;
 constexpr std::uint8_t kFirstDevice = 4;
@@ -70,8 +74,7 @@ class PagePool {
 
 // What a guest's driver does before it turns translation on: the page table of the workload, and
 // a context for every translated function. Gives the root table.
-Gpa write_tables(const Workload& workload, const PhysicalMemory& memory) {
-  PagePool pages;
+Gpa write_tables(const Workload& workload, const PhysicalMemory& memory, PagePool& pages) {
   pagetables::TableBuilder<VtdSecondStage> builder(memory, VtdSecondStage::rules({}), pages.take(),
                                                    kLevels,
                                                    [&] { return std::optional(pages.take()); });
@@ -116,15 +119,53 @@ void turn_on(vtd::Unit& unit, Gpa root) {
     give_up("translation does not come on");
 }
 
+// One page: room for 256 descriptors.
+void turn_queue_on(vtd::Unit& unit, Gpa queue) {
+  using namespace vtd::reg;
+  unit.write_register(iqa::kRegister.offset, 8, iqa::kBase.in_place(queue.value()));
+  unit.write_register(global::kCommand.offset, 4,
+                      global::kTranslation.kMask | global::kQueue.kMask);
+  if ((unit.read_register(global::kStatus.offset, 4) & global::kQueue.kMask) == 0)
+    give_up("queued invalidation does not come on");
+}
+
 }  // namespace
+
+void Machine::flush_pages(std::uint64_t first, std::size_t count) {
+  using namespace vtd::descriptor;
+  const std::lock_guard lock(queue_mutex_);
+  const auto put = [&](std::uint64_t low, std::uint64_t high) {
+    std::byte* const at = ram_->bytes.get() + queue_.value() + tail_;
+    std::memcpy(at, &low, sizeof low);
+    std::memcpy(at + sizeof low, &high, sizeof high);
+    tail_ = (tail_ + kBytes) % kPageSize;
+  };
+  constexpr std::uint64_t kPageSelective = 3;
+  for (std::size_t i = 0; i < count; ++i)
+    put(kTypeLow.of(translation::kType) | translation::kGranularity.of(kPageSelective) |
+            translation::kDomain.of(kDomain.value),
+        translation::kAddress.in_place(Workload::kFirstPage + (first + i) * kPageSize));
+  put(kTypeLow.of(wait::kType) | wait::kStatusWrite.kMask | wait::kData.of(++status_),
+      wait::kAddress.in_place(kStatusAt.value()));
+  unit_->write_register(vtd::reg::iqt::kRegister.offset, 8, tail_);
+  const std::atomic_ref<std::uint32_t> status(
+      *reinterpret_cast<std::uint32_t*>(ram_->bytes.get() + kStatusAt.value()));
+  // Acquire: pairs with the unit's status write.
+  while (status.load(std::memory_order_acquire) != status_) iommu_->poll();
+}
 
 Machine::Machine(const Workload& workload, std::size_t entries)
     : ram_(std::make_unique<Ram>()),
       iommu_(std::make_unique<Iommu>(IommuConfig{
           .memory = ram_->memory, .host_map = ram_->slots, .caches = {.entries = entries}})) {
-  const Gpa root = write_tables(workload, PhysicalMemory(ram_->memory, ram_->slots));
+  PagePool pages;
+  memory_ = std::make_unique<const PhysicalMemory>(ram_->memory, ram_->slots);
+  const Gpa root = write_tables(workload, *memory_, pages);
+  queue_ = pages.take();
   if (!iommu_->use_tables(vtd::dmar_parser(), make_dmar())) give_up("the DMAR is refused");
-  turn_on(iommu_->add_unit<vtd::Unit>(kUnitRegisters, vtd::Options{}), root);
+  unit_ = &iommu_->add_unit<vtd::Unit>(kUnitRegisters, vtd::Options{});
+  turn_on(*unit_, root);
+  turn_queue_on(*unit_, queue_);
   const auto attach = [&](unsigned device) {
     auto port = iommu_->attach({.function = Requester::from_bdf(0, device, 0), .bridges = {}});
     if (!port) give_up(port.error());

@@ -9,13 +9,32 @@
 
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
 #include "bench/workload.h"
 #include "iommu/iommu.h"
 
+namespace weir::vtd {
+class Unit;
+}
+
 namespace weir::bench {
+
+// Devices of one machine, each in a domain of its own; nothing is translated until they ask.
+class Crowd {
+ public:
+  explicit Crowd(std::size_t devices);
+  ~Crowd();
+  void attach();
+  // One request of each device. False: one of them was not translated.
+  [[nodiscard]] bool everyone_asks();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
 
 class Machine {
  public:
@@ -28,6 +47,12 @@ class Machine {
   [[nodiscard]] DmaPort& translated(std::size_t index) { return *translated_[index]; }
   [[nodiscard]] DmaPort& bypassing() { return *bypassing_; }
   [[nodiscard]] Stats stats() const { return iommu_->stats(); }
+  [[nodiscard]] const pagetables::PhysicalMemory& memory() const { return *memory_; }
+
+  // As the guest does it: posts a page-selective invalidation for each of `count` pages, from index
+  // `first` of the workload's on, and a wait after them, and returns when the wait's status is
+  // there. Any thread.
+  void flush_pages(std::uint64_t first, std::size_t count);
 
   // Asks every port for every page and compares all of the answer. Says what was wrong.
   [[nodiscard]] std::optional<std::string> warm_up(const Workload& workload);
@@ -36,9 +61,17 @@ class Machine {
   struct Ram;
 
   std::unique_ptr<Ram> ram_;
+  std::unique_ptr<const pagetables::PhysicalMemory> memory_;
   std::unique_ptr<Iommu> iommu_;
   std::unique_ptr<DmaPort> translated_[kTranslated];
   std::unique_ptr<DmaPort> bypassing_;
+  vtd::Unit* unit_ = nullptr;
+  Gpa queue_;
+
+  // The guest's lock around its queue; what stands below is guarded by it.
+  std::mutex queue_mutex_;
+  std::uint64_t tail_ = 0;    // bytes
+  std::uint32_t status_ = 0;  // of the newest wait
 };
 
 }  // namespace weir::bench

@@ -30,6 +30,10 @@ Json to_json(const Measured& one) {
   json["highest_ns"] = one.highest_ns;
   if (one.hit_rate) json["hit_rate"] = *one.hit_rate;
   if (one.references) json["references"] = *one.references;
+  if (one.amount) {
+    json["amount"] = *one.amount;
+    json["unit"] = one.unit;
+  }
   return json;
 }
 
@@ -53,8 +57,8 @@ Json to_json(const Figure& figure) {
   }
   if (goal.or_previous) json["or_previous"] = true;
   json["numerator"] = goal.numerator;
-  if (goal.of == Of::kReferences)
-    json["of"] = "references";
+  if (goal.of != Of::kTime)
+    json["of"] = goal.of == Of::kReferences ? "references" : "amount";
   else
     json["denominator"] = goal.denominator;
   if (figure.trouble.empty()) {

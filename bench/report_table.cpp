@@ -87,12 +87,13 @@ void print_walks(const Report& report, std::ostream& out) {
 }
 
 void print_cases(const Report& report, std::ostream& out) {
-  out << format("%-40s %8s %8s %8s %5s  %s\n", "case, ns per request", "median", "lowest",
+  out << format("%-46s %8s %8s %8s %5s  %s\n", "case, ns per request", "median", "lowest",
                 "highest", "runs", "hits");
   for (const Measured& one : report.cases) {
     if (!one.trouble.empty() || is_walk(one.name)) continue;
-    const std::string hits = one.hit_rate ? format("%.3f %%", *one.hit_rate * 100) : "";
-    out << format("%-40s %8.2f %8.2f %8.2f %5zu  %s\n", one.name.c_str(), one.median_ns,
+    std::string hits = one.hit_rate ? format("%.3f %%", *one.hit_rate * 100) : "";
+    if (one.amount) hits += format("%.3g %s", *one.amount, std::string(one.unit).c_str());
+    out << format("%-46s %8.2f %8.2f %8.2f %5zu  %s\n", one.name.c_str(), one.median_ns,
                   one.lowest_ns, one.highest_ns, one.repetitions, hits.c_str());
   }
 }

@@ -30,6 +30,9 @@ class Collector final : public benchmark::BenchmarkReporter {
     }
   }
 
+  [[nodiscard]] static std::size_t middle_of(const std::vector<double>& values) {
+    return values.size() / 2;
+  }
   [[nodiscard]] Measured result(const Case& of) {
     Repetitions& repetitions = cases_[std::string(of.name)];
     std::vector<double>& ns = repetitions.ns;
@@ -51,6 +54,15 @@ class Collector final : public benchmark::BenchmarkReporter {
       const auto hits = of.books->hits.load(std::memory_order_relaxed);
       if (requests != 0)
         measured.hit_rate = static_cast<double>(hits) / static_cast<double>(requests);
+    }
+    if (of.amount != nullptr && !of.amount->values.empty()) {
+      std::vector<double>& values = of.amount->values;
+      std::nth_element(values.begin(),
+                       values.begin() + static_cast<std::ptrdiff_t>(middle_of(values)),
+                       values.end());
+      measured.amount = values[middle_of(values)];
+      measured.unit = of.amount->unit;
+      if (of.amount->too_low) measured.trouble = "too slow for what it is called";
     }
     if (of.walks != nullptr) {
       // Relaxed: as above.
@@ -91,8 +103,8 @@ std::vector<Measured> measure(const std::vector<Case>& cases, const SuiteOptions
   double runs = 0;
   for (const Case& one : cases) {
     const unsigned repetitions =
-        one.threads > 1 ? options.threaded_repetitions : options.repetitions;
-    if (one.threads > usable_processors()) continue;
+        one.processors > 1 ? options.threaded_repetitions : options.repetitions;
+    if (std::max(one.threads, one.processors) > usable_processors()) continue;
     expected_runs += repetitions + kSearches;
     auto* registered = benchmark::RegisterBenchmark(
         std::string(one.name).c_str(), [&one, &on_progress, &runs, &expected_runs](auto& state) {
@@ -101,7 +113,11 @@ std::vector<Measured> measure(const std::vector<Case>& cases, const SuiteOptions
           const PinnedThread pin(state.threads() > 1, static_cast<unsigned>(state.thread_index()));
           one.run(state);
         });
-    registered->Repetitions(static_cast<int>(repetitions))->MinTime(options.seconds);
+    registered->Repetitions(static_cast<int>(repetitions));
+    if (one.iterations != 0)
+      registered->Iterations(static_cast<benchmark::IterationCount>(one.iterations));
+    else
+      registered->MinTime(options.seconds);
     if (one.threads > 1) registered->Threads(static_cast<int>(one.threads))->UseRealTime();
   }
   Collector collector;
@@ -113,8 +129,8 @@ std::vector<Measured> measure(const std::vector<Case>& cases, const SuiteOptions
   std::vector<Measured> results;
   for (const Case& one : cases) {
     results.push_back(collector.result(one));
-    if (one.threads > usable_processors())
-      results.back().trouble = "needs " + std::to_string(one.threads) + " processors";
+    if (const unsigned needed = std::max(one.threads, one.processors); needed > usable_processors())
+      results.back().trouble = "needs " + std::to_string(needed) + " processors";
   }
   return results;
 }

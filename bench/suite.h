@@ -35,6 +35,8 @@ struct Measured {
   double highest_ns = 0;
   std::optional<double> hit_rate{};    // 0…1, of the measured requests
   std::optional<double> references{};  // table entries read for a walk
+  std::optional<double> amount{};      // the median of what is not nanoseconds
+  std::string_view unit{};             // of it
   bool wrong = false;                  // it gave a wrong translation
   std::string trouble{};               // not empty: why there are no figures
 };

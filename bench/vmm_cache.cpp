@@ -3,12 +3,11 @@
 
 #include <bit>
 
-#include "bench/baselines.h"
-
 namespace weir::bench {
 
-VmmCache::VmmCache(const Workload& workload, Order order)
-    : sizes_(order == Order::kLargestFirst ? std::array<std::uint8_t, 3>{30, 21, 12}
+VmmCache::VmmCache(const Workload& workload, const pagetables::PhysicalMemory& memory, Order order)
+    : around_(memory, {.domain = {1}}),
+      sizes_(order == Order::kLargestFirst ? std::array<std::uint8_t, 3>{30, 21, 12}
                                            : std::array<std::uint8_t, 3>{12, 21, 30}),
       buckets_(std::bit_ceil(workload.pages() * kVmmRequesters.size())) {
   for (const Requester requester : kVmmRequesters)
@@ -55,13 +54,16 @@ const VmmCache::Value* VmmCache::find(const Key& key) const {
   return nullptr;
 }
 
-std::uint64_t VmmCache::lookup(Requester requester, Iova iova) {
+std::optional<CachedPage> VmmCache::find(Requester requester, Iova iova) {
   const std::lock_guard lock(mutex_);
   for (const std::uint8_t lg2 : sizes_)
     if (const Value* value =
             find({.page = iova.value() >> lg2, .source = requester.bdf, .page_lg2 = lg2}))
-      return (value->gpa & value->mask) + (iova.value() & ~value->mask);
-  return kNoAnswer;
+      return CachedPage{
+          .gpa = (value->gpa & value->mask) + (iova.page_base(kPageLg2).value() & ~value->mask),
+          .permissions =
+              Permissions::of((value->permissions & 1) != 0, (value->permissions & 2) != 0)};
+  return std::nullopt;
 }
 
 }  // namespace weir::bench

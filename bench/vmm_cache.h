@@ -18,6 +18,7 @@
 
 #include "base/address.h"
 #include "base/ids.h"
+#include "bench/baselines.h"
 #include "bench/workload.h"
 
 namespace weir::bench {
@@ -26,8 +27,11 @@ class VmmCache {
  public:
   enum class Order : std::uint8_t { kLargestFirst, kSmallestFirst };
 
-  VmmCache(const Workload& workload, Order order);
-  [[nodiscard]] std::uint64_t lookup(Requester requester, Iova iova);
+  VmmCache(const Workload& workload, const pagetables::PhysicalMemory& memory, Order order);
+  [[nodiscard]] std::uint64_t lookup(Requester requester, Iova iova) {
+    return around_.answer(iova, Workload::kRequestBytes,
+                          [&](iotlb::Tag, std::uint64_t, Iova at) { return find(requester, at); });
+  }
 
  private:
   struct Key {
@@ -52,6 +56,9 @@ class VmmCache {
   [[nodiscard]] static std::size_t hash(const Key& key);
   [[nodiscard]] const Value* find(const Key& key) const;
 
+  [[nodiscard]] std::optional<CachedPage> find(Requester requester, Iova iova);
+
+  Around around_;
   std::array<std::uint8_t, 3> sizes_;  // constant after construction, in the order of the probes
   std::mutex mutex_;
   std::vector<std::unique_ptr<Node>> buckets_;

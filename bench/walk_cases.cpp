@@ -69,7 +69,7 @@ class Misses {
 
   template <WalkStages kStages>
   [[nodiscard]] std::uint64_t translate(Iova iova) {
-    if (const auto hit = iotlb_.lookup(kTag, iova)) return hit->output;
+    if (const auto hit = iotlb_.lookup(key_, iova)) return hit->output;
     const iotlb::FillTicket ticket = iotlb_.begin_fill(kTag.domain);
     const iotlb::WalkCaches::Tickets tickets = caches_.begin_fill(kTag.domain);
     DirectReader reader(world_.memory());
@@ -115,6 +115,7 @@ class Misses {
 
   const WalkWorld& world_;
   iotlb::Iotlb iotlb_;
+  iotlb::IotlbKey key_ = iotlb_.key_for(kTag);
   iotlb::WalkCaches caches_;
   std::uint64_t walks_ = 0;
   std::uint64_t references_ = 0;
@@ -203,12 +204,13 @@ void add_walk_cases(std::vector<Case>& cases, const std::function<bool(std::stri
     if (!wanted(what.name)) continue;
     if (world == nullptr) world = std::make_shared<WalkWorld>();
     auto walks = what.memory == kBare ? nullptr : std::make_shared<WalkBooks>();
-    cases.push_back({what.name, 1,
-                     [world, what, walks](State& state) {
-                       WalkBooks nobody;
-                       run_walks(state, *world, what, walks ? *walks : nobody);
-                     },
-                     nullptr, walks});
+    cases.push_back({.name = what.name,
+                     .run =
+                         [world, what, walks](State& state) {
+                           WalkBooks nobody;
+                           run_walks(state, *world, what, walks ? *walks : nobody);
+                         },
+                     .walks = walks});
   }
 }
 

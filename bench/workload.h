@@ -27,6 +27,8 @@ class Workload {
   // Requests between two looks at the sum of the answers.
   static constexpr std::size_t kBatch = 1024;
   static constexpr std::uint64_t kFirstPage = 0x8000'0000;  // an IOVA
+  // From this index on, pages that nobody asks for.
+  static constexpr std::uint64_t kUnusedPage = 0x10'0000;
 
   // Where guest memory lies: as on a PC, below and above the hole under 4 GiB.
   struct Slot {
