@@ -33,8 +33,8 @@ struct DeviceScope {
   std::vector<PathStep> path{};  // at least one step
 };
 
-// Functions by what they are called on the bus: bus, device and function numbers as the firmware left
-// them, both ends included.
+// Functions by what they are called on the bus: bus, device and function numbers as the firmware
+// left them, both ends included.
 struct FunctionRange {
   std::uint16_t first = 0;
   std::uint16_t last = 0;

@@ -23,8 +23,8 @@ namespace weir::pagetables {
     const PhysicalMemory& memory, Gpa at);
 
 // The same for four words; `at` is a multiple of 32. No host loads 32 bytes at once by promise, so
-// the first pair is read again after the second, whatever the host: a rewrite there and back between
-// the two would go unseen.
+// the first pair is read again after the second, whatever the host: a rewrite there and back
+// between the two would go unseen.
 [[nodiscard]] Result<std::array<std::uint64_t, 4>, FaultReason> load_quad(
     const PhysicalMemory& memory, Gpa at);
 

@@ -10,8 +10,8 @@
 namespace weir::amdvi::test {
 namespace {
 
-// L3: root and domain are always of one version. Each version's root maps page 0 to its own page, and
-// a guest that stores the upper half first never shows a third state.
+// L3: root and domain are always of one version. Each version's root maps page 0 to its own page,
+// and a guest that stores the upper half first never shows a third state.
 TEST(EntryStressTest, ALiveRewriteIsNeverAMixture) {
   Machine machine(options_for(Profile::kV1), {.entries = 0});
   machine.start();
@@ -70,8 +70,8 @@ TEST(EntryStressTest, WaitsDrain) {
   EXPECT_EQ(bad.load(), 0);
 }
 
-// L10: a device without the right to write never writes, whoever fills the IOTLB and however often its
-// neighbour's entry changes.
+// L10: a device without the right to write never writes, whoever fills the IOTLB and however often
+// its neighbour's entry changes.
 TEST(EntryStressTest, AStrictDeviceStaysStrict) {
   Machine machine(options_for(Profile::kV1));
   machine.start();

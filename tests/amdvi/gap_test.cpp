@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Gap items GA1 to GA18: where QEMU 11.1.3's model differs from the architecture, one test each of what
-// weir does. Those that the golden vectors cover as well look at the rest of the item here.
+// Gap items GA1 to GA18: where QEMU 11.1.3's model differs from the architecture, one test each of
+// what weir does. Those that the golden vectors cover as well look at the rest of the item here.
 
 #include "tests/amdvi/machine.h"
 #include "vendors/amdvi/ivrs.h"
@@ -155,8 +155,9 @@ TEST_F(Gap, GA10PageInvalidationIsExactAndTheInterruptHasItsEnable) {
 }
 
 TEST_F(Gap, GA11NothingRunsBehindAnIllegalCommand) {
-  for (const std::uint64_t low : {std::uint64_t{0}, std::uint64_t{9} << 60, std::uint64_t{0xa} << 60,
-                                  std::uint64_t{2} << 60 | 1 << 16, std::uint64_t{8} << 60 | 1}) {
+  for (const std::uint64_t low :
+       {std::uint64_t{0}, std::uint64_t{9} << 60, std::uint64_t{0xa} << 60,
+        std::uint64_t{2} << 60 | 1 << 16, std::uint64_t{8} << 60 | 1}) {
     Machine machine;
     machine.start();
     machine.post(low);

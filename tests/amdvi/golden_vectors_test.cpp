@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Golden vectors V1 to V33: what a driver sees of an AMD-Vi unit, set up register by register. QEMU
-// 11.1.3 was asked the same questions; where it answers otherwise docs/oracle-differences.md says so.
+// 11.1.3 was asked the same questions; where it answers otherwise docs/oracle-differences.md says
+// so.
 
 #include "tests/amdvi/machine.h"
 
@@ -202,8 +203,8 @@ TEST_F(GoldenVector, V23DeviceOfAnotherBus) {
   expect_page_fault(0x020, 0x9000, kDomain, 0x100);
 }
 
-// V24 to V26: the old answer is allowed until an invalidation covers it, and over-invalidation always
-// is. Here the IOTLB keeps what nobody forgot, and forgets exactly what was named.
+// V24 to V26: the old answer is allowed until an invalidation covers it, and over-invalidation
+// always is. Here the IOTLB keeps what nobody forgot, and forgets exactly what was named.
 class GoldenVectorStale : public GoldenVector {
  protected:
   void SetUp() override {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Guest tables (v2): PASIDs through guest CR3 tables of one to three levels, requests without PASID by
-// GIoV, and the same nested over host tables (v1), with exact reference counts. Entries are x86-64's.
+// Guest tables (v2): PASIDs through guest CR3 tables of one to three levels, requests without PASID
+// by GIoV, and the same nested over host tables (v1), with exact reference counts. Entries are
+// x86-64's.
 
 #include "tests/amdvi/machine.h"
 

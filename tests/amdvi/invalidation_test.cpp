@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// INVALIDATE_IOMMU_PAGES removes exactly what it names (L5): for every size that an address can encode
-// and every leaf size, entries are counted before and after; neighbours and other domains stay.
+// INVALIDATE_IOMMU_PAGES removes exactly what it names (L5): for every size that an address can
+// encode and every leaf size, entries are counted before and after; neighbours and other domains
+// stay.
 
 #include "iotlb/iotlb.h"
 #include "tests/amdvi/machine.h"
@@ -33,8 +34,8 @@ TEST(InvalidationTest, EverySizeThatAnAddressEncodes) {
   EXPECT_EQ(one->last.value(), 0x12345fffU);
 }
 
-// Entries of every leaf size, three of each side by side, in two domains: a command removes those of its
-// domain that it touches, as the definition says, and no other.
+// Entries of every leaf size, three of each side by side, in two domains: a command removes those
+// of its domain that it touches, as the definition says, and no other.
 TEST(InvalidationTest, RemovesWhatItTouchesAtEveryLeafSize) {
   constexpr std::uint64_t kAt = 0x40'0000'0000;
   for (unsigned size = 12; size <= 39; ++size) {
@@ -45,15 +46,16 @@ TEST(InvalidationTest, RemovesWhatItTouchesAtEveryLeafSize) {
         for (unsigned i = 0; i < 3; ++i) {
           const std::uint64_t page = kAt + (std::uint64_t{i} << lg2);
           const iotlb::Tag tag{.domain = DomainId{domain}};
-          ASSERT_EQ(tlb.fill(tlb.begin_fill(tag.domain),
-                             {.tag = tag,
-                              .page = Iova(page),
-                              .output = 0,
-                              .page_lg2 = static_cast<std::uint8_t>(lg2),
-                              .permissions = Permissions::all()}),
-                    iotlb::FillResult::kFilled);
-          kept.emplace_back(tag.domain, AddressRange<Iova>{
-                                            Iova(page), Iova(page + (std::uint64_t{1} << lg2) - 1)});
+          ASSERT_EQ(
+              tlb.fill(tlb.begin_fill(tag.domain), {.tag = tag,
+                                                    .page = Iova(page),
+                                                    .output = 0,
+                                                    .page_lg2 = static_cast<std::uint8_t>(lg2),
+                                                    .permissions = Permissions::all()}),
+              iotlb::FillResult::kFilled);
+          kept.emplace_back(
+              tag.domain,
+              AddressRange<Iova>{Iova(page), Iova(page + (std::uint64_t{1} << lg2) - 1)});
         }
     const auto range = pages_of(size == 12 ? kAt : encoded(kAt, size), size > 12);
     ASSERT_TRUE(range);

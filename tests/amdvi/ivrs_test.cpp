@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The IVRS both ways: what is built is what is parsed, entry by entry as a firmware writes them, and
-// tables that are cut off or contradict themselves get one sentence with an offset.
+// The IVRS both ways: what is built is what is parsed, entry by entry as a firmware writes them,
+// and tables that are cut off or contradict themselves get one sentence with an offset.
 
 #include "vendors/amdvi/ivrs.h"
 
@@ -46,7 +46,8 @@ void fix(Table& table) {
 
 TEST(IvrsTest, WhatIsBuiltIsParsed) {
   Coverage coverage;
-  coverage.units.push_back({.register_base = 0xfed80000, .functions = {{0x10, 0x10}, {0x100, 0x1ff}}});
+  coverage.units.push_back(
+      {.register_base = 0xfed80000, .functions = {{0x10, 0x10}, {0x100, 0x1ff}}});
   coverage.units.push_back({.register_base = 0xfed90000, .segment = 1, .rest_of_segment = true});
   const auto table = build_ivrs(coverage, {.unit = options_for(Profile::kFull), .io_apic = {}});
   ASSERT_TRUE(table);
@@ -77,16 +78,16 @@ TEST(IvrsTest, PathsOfBridgesAreRefused) {
 }
 
 TEST(IvrsTest, EveryKindOfEntry) {
-  // Padding, select 00:02.0, range 0100h to 01ffh, alias 0210h as 0200h, extended select, extended range,
-  // alias range, I/O APIC at 00a0h, an ACPI device with a name of 3 bytes, an unknown short one.
+  // Padding, select 00:02.0, range 0100h to 01ffh, alias 0210h as 0200h, extended select, extended
+  // range, alias range, I/O APIC at 00a0h, an ACPI device with a name of 3 bytes, an unknown short
+  // one.
   const Table table = table_with(
-      0x40, {0x00, 0, 0, 0,  0x02, 0x10, 0x00, 0,  0x03, 0x00, 0x01, 0,  0x04, 0xff, 0x01, 0,
-             0x42, 0x10, 0x02, 0, 0, 0x00, 0x02, 0,  0x46, 0x00, 0x03, 0, 0, 0, 0, 0,
-             0x47, 0x00, 0x04, 0, 0, 0, 0, 0,  0x04, 0x0f, 0x04, 0,
-             0x43, 0x00, 0x05, 0, 0, 0x20, 0x05, 0,  0x04, 0x07, 0x05, 0,
-             0x48, 0, 0, 0, 0, 0xa0, 0x00, 1,
-             0xf0, 0x00, 0x06, 0, 'A', 'C', 'P', 'I', '0', '0', '0', '1', 0, 0, 0, 0, 0, 0, 0, 0, 1, 3,
-             'a', 'b', 'c',  0x05, 0, 0, 0});
+      0x40, {0x00, 0,    0,    0, 0x02, 0x10, 0x00, 0,   0x03, 0x00, 0x01, 0,   0x04, 0xff, 0x01, 0,
+             0x42, 0x10, 0x02, 0, 0,    0x00, 0x02, 0,   0x46, 0x00, 0x03, 0,   0,    0,    0,    0,
+             0x47, 0x00, 0x04, 0, 0,    0,    0,    0,   0x04, 0x0f, 0x04, 0,   0x43, 0x00, 0x05, 0,
+             0,    0x20, 0x05, 0, 0x04, 0x07, 0x05, 0,   0x48, 0,    0,    0,   0,    0xa0, 0x00, 1,
+             0xf0, 0x00, 0x06, 0, 'A',  'C',  'P',  'I', '0',  '0',  '0',  '1', 0,    0,    0,    0,
+             0,    0,    0,    0, 1,    3,    'a',  'b', 'c',  0x05, 0,    0,   0});
   const auto parsed = ivrs_parser().parse(table);
   ASSERT_TRUE(parsed) << parsed.error().cause;
   const std::vector<FunctionRange> expected = {
@@ -100,7 +101,8 @@ TEST(IvrsTest, EveryKindOfEntry) {
 TEST(IvrsTest, BadTablesGetOneSentence) {
   EXPECT_EQ(cause_of({}), "shorter than an IVRS header");
   EXPECT_EQ(cause_of(table_with(0x11, {0x03, 0, 0, 0})), "a range of devices has no end");
-  EXPECT_EQ(cause_of(table_with(0x11, {0x04, 0, 0, 0})), "a range of devices ends that did not begin");
+  EXPECT_EQ(cause_of(table_with(0x11, {0x04, 0, 0, 0})),
+            "a range of devices ends that did not begin");
   EXPECT_EQ(cause_of(table_with(0x11, {0x03, 9, 0, 0, 0x04, 8, 0, 0})),
             "a range of devices ends before it begins");
   EXPECT_EQ(cause_of(table_with(0x11, {0x03, 9, 0, 0, 0x03, 8, 0, 0})),

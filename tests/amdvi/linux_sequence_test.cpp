@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What Linux's driver does, in its order and access sizes (drivers/iommu/amd: init.c, iommu.c): probe and
-// disable, bases in halves, flushes of everything, event log, deny-all entries, interrupts, attach, DTEs
-// rewritten while they are in use, guest tables with PASIDs. Each of its polls is answered at once.
+// What Linux's driver does, in its order and access sizes (drivers/iommu/amd: init.c, iommu.c):
+// probe and disable, bases in halves, flushes of everything, event log, deny-all entries,
+// interrupts, attach, DTEs rewritten while they are in use, guest tables with PASIDs. Each of its
+// polls is answered at once.
 
 #include <array>
 #include <cstring>
@@ -105,7 +106,8 @@ TEST(LinuxSequenceTest, BootsWithHostTables) {
   ASSERT_TRUE(linux.set_entry(kDevice, kRoot | 3 << 9 | 3 | kRw, 7));
   machine.store(kRoot, pde(kTables, 2));
   machine.store(kTables, pde(kTables + 0x1000, 1));
-  for (unsigned i = 0; i < 16; ++i) machine.store(kTables + 0x1000 + i * 8, leaf(0x4000000 + i * 0x1000));
+  for (unsigned i = 0; i < 16; ++i)
+    machine.store(kTables + 0x1000 + i * 8, leaf(0x4000000 + i * 0x1000));
   for (unsigned i = 0; i < 16; ++i) EXPECT_EQ(machine.dma(i * 0x1000), 0x4000000U + i * 0x1000);
   // Unmap: entry cleared, range flushed, poll.
   for (unsigned i = 4; i < 8; ++i) machine.store(kTables + 0x1000 + i * 8, 0);
@@ -165,13 +167,14 @@ TEST(LinuxSequenceTest, GuestTablesWithPasids) {
   constexpr std::uint64_t kGcr3 = 0x700000, kGuest = 0x710000;
   machine.store(kGcr3, (kGcr3 + 0x1000) | 1);
   const auto map = [&](std::uint64_t root, std::uint64_t page) {
-    for (unsigned i = 0; i < 3; ++i) machine.store(root + i * 0x1000, (root + (i + 1) * 0x1000) | 0x27);
+    for (unsigned i = 0; i < 3; ++i)
+      machine.store(root + i * 0x1000, (root + (i + 1) * 0x1000) | 0x27);
     machine.store(root + 0x3000, page | 0x67);
   };
   map(kGuest, 0x4000000);
   machine.store(kGcr3 + 0x1000, kGuest | 1);
-  const std::uint64_t q0 = 3 | kRw | std::uint64_t{3} << 54 | std::uint64_t{1} << 56 |
-                           (kGcr3 >> 12 & 7) << 58;
+  const std::uint64_t q0 =
+      3 | kRw | std::uint64_t{3} << 54 | std::uint64_t{1} << 56 | (kGcr3 >> 12 & 7) << 58;
   ASSERT_TRUE(linux.set_entry(kDevice, q0, 9 | (kGcr3 >> 15 & 0xffff) << 16));
   EXPECT_EQ(machine.dma(0x10), 0x4000010U);
   EXPECT_TRUE(machine.events().empty());
@@ -179,13 +182,13 @@ TEST(LinuxSequenceTest, GuestTablesWithPasids) {
   map(kGuest + 0x10000, 0x5000000);
   EXPECT_EQ(machine.dma(0x10, Access::kRead, kDevice, {.pasid = Pasid{3}}), std::nullopt);
   machine.store(kGcr3 + 0x1000 + 3 * 8, (kGuest + 0x10000) | 1);
-  ASSERT_TRUE(linux.command(std::uint64_t{3} << 60 | std::uint64_t{9} << 32 | 3,
-                            0x7ffffffffffff000 | 7));
+  ASSERT_TRUE(
+      linux.command(std::uint64_t{3} << 60 | std::uint64_t{9} << 32 | 3, 0x7ffffffffffff000 | 7));
   EXPECT_EQ(machine.dma(0x10, Access::kRead, kDevice, {.pasid = Pasid{3}}), 0x5000010U);
 }
 
-// Linux waits 100 ms for a completion. A pinned page of the domain parks the ring, not the caller; and
-// the wait completes with the release.
+// Linux waits 100 ms for a completion. A pinned page of the domain parks the ring, not the caller;
+// and the wait completes with the release.
 TEST(LinuxSequenceTest, APinnedDomainParksTheRing) {
   Machine machine(options_for(Profile::kV1));
   LinuxDriver linux(machine);

@@ -19,11 +19,11 @@ Machine::Machine(const Options& options, const CacheOptions& caches) {
   ram_ = static_cast<std::byte*>(mapped);
   memory_ = std::make_shared<GuestMemory>(
       GuestMemory::single(Hpa(0), std::span<std::byte>(ram_, kRamBytes)));
-  iommu = std::make_unique<Iommu>(
-      IommuConfig{.memory = memory_,
-                  .clock = &clock,
-                  .sinks = {.interrupts = &sinks, .faults = &sinks, .dirty = &sinks, .pins = &sinks},
-                  .caches = caches});
+  iommu = std::make_unique<Iommu>(IommuConfig{
+      .memory = memory_,
+      .clock = &clock,
+      .sinks = {.interrupts = &sinks, .faults = &sinks, .dirty = &sinks, .pins = &sinks},
+      .caches = caches});
   const Coverage everything{{{.register_base = kUnitBase, .rest_of_segment = true}}};
   const auto table = build_ivrs(everything, {.unit = options});
   EXPECT_TRUE(table && iommu->use_tables(ivrs_parser(), *table));
@@ -47,8 +47,8 @@ void Machine::start(std::uint64_t control) {
   write(kEvtBase, kLog | kLength256);
   write(kPprBase, kPprLogAt | kLength256);
   write(kGaBase, kGaLogAt | kLength256);
-  for (const std::uint64_t pointer : {kCmdHead, kCmdTail, kEvtHead, kEvtTail, kPprHead, kPprTail,
-                                      kGaHead, kGaTail})
+  for (const std::uint64_t pointer :
+       {kCmdHead, kCmdTail, kEvtHead, kEvtTail, kPprHead, kPprTail, kGaHead, kGaTail})
     write(pointer, 0, 4);
   tail_ = 0;
   write(kCtrl, control);

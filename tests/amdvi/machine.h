@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A whole machine with one AMD-Vi unit: 128 MiB of RAM, a clock that is told, sinks that remember, and
-// the few things that a guest's driver does. Registers, bits and entries are written as numbers here,
-// never through the layouts under test (compare Linux drivers/iommu/amd/amd_iommu_types.h): a test that
-// repeats the shift is not a test.
+// A whole machine with one AMD-Vi unit: 128 MiB of RAM, a clock that is told, sinks that remember,
+// and the few things that a guest's driver does. Registers, bits and entries are written as numbers
+// here, never through the layouts under test (compare Linux drivers/iommu/amd/amd_iommu_types.h): a
+// test that repeats the shift is not a test.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -39,8 +39,7 @@ inline constexpr std::uint64_t kIommuEn = 1, kEvtLogEn = 1 << 2, kEvtIntEn = 1 <
                                kPprIntEn = 1 << 14, kPprEn = 1 << 15, kGtEn = 1 << 16,
                                kGaEn = 1 << 17, kGamEn = 1 << 25, kGaLogEn = 1 << 28,
                                kGaIntEn = 1 << 29, kEphEn = std::uint64_t{1} << 45,
-                               kXtEn = std::uint64_t{1} << 50,
-                               kIntCapXtEn = std::uint64_t{1} << 51,
+                               kXtEn = std::uint64_t{1} << 50, kIntCapXtEn = std::uint64_t{1} << 51,
                                kGcr3TrpMode = std::uint64_t{1} << 58;
 inline constexpr std::uint64_t kStOverflow = 1, kStEvtInt = 2, kStWaitInt = 4, kStEvtRun = 8,
                                kStCmdRun = 16;
@@ -116,8 +115,7 @@ class Machine {
   void set_entry(std::uint16_t bdf, std::uint64_t q0, std::uint64_t q1 = 0, std::uint64_t q2 = 0,
                  std::uint64_t q3 = 0);
   // A valid entry: host tables of `mode` levels at `root`, read and write.
-  void attach(std::uint16_t bdf, unsigned mode, std::uint16_t domain,
-              std::uint64_t root = kRoot) {
+  void attach(std::uint16_t bdf, unsigned mode, std::uint16_t domain, std::uint64_t root = kRoot) {
     set_entry(bdf, root | mode << 9 | 3 | kRw, domain);
   }
 

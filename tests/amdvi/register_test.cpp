@@ -130,8 +130,8 @@ TEST(RegisterTest, EveryProfileReportsWhatItHas) {
   };
   const std::uint64_t v2 = bits({1, 2, 3, 4, 6, 7, 11, 14, 37, 48, 50}) | std::uint64_t{15} << 32;
   EXPECT_EQ(Machine(options_for(Profile::kV2)).read(kEfr), v2);
-  const std::uint64_t full = bits({0, 1, 2, 3, 4, 6, 7, 11, 12, 15, 21, 37, 48, 49, 50, 52}) |
-                             std::uint64_t{19} << 32;
+  const std::uint64_t full =
+      bits({0, 1, 2, 3, 4, 6, 7, 11, 12, 15, 21, 37, 48, 49, 50, 52}) | std::uint64_t{19} << 32;
   EXPECT_EQ(Machine(options_for(Profile::kFull)).read(kEfr), full);
 }
 
@@ -161,7 +161,8 @@ TEST(RegisterTest, ResetIsPowerOn) {
   EXPECT_EQ(machine.dma(0x5000), 0x5000U);
 }
 
-// The unit's own interrupts as x2APIC messages, as seen of Linux: 2000000104h is vector 20h, logical.
+// The unit's own interrupts as x2APIC messages, as seen of Linux: 2000000104h is vector 20h,
+// logical.
 TEST(RegisterTest, OwnInterruptsByXtRegisters) {
   Machine machine;
   machine.start(kUsual | kIntCapXtEn | kWaitIntEn);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A hostile guest before an AMD-Vi unit: a small program of register writes, edits of tables and rings,
-// commands, DMA and interrupt messages. Whatever it does, every call returns, memory outside RAM is
-// never touched (sanitizers), and after a reset the unit is as new.
+// A hostile guest before an AMD-Vi unit: a small program of register writes, edits of tables and
+// rings, commands, DMA and interrupt messages. Whatever it does, every call returns, memory outside
+// RAM is never touched (sanitizers), and after a reset the unit is as new.
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -59,10 +59,11 @@ class Machine {
       : words_(std::make_unique<std::uint64_t[]>(kRam / 8)),
         memory_(std::make_shared<GuestMemory>(GuestMemory::single(
             Hpa(0), std::as_writable_bytes(std::span(words_.get(), kRam / 8))))),
-        iommu_({.memory = memory_,
-                .sinks = {.interrupts = &silence_},
-                .caches = {.entries = 64,
-                           .walk = {.stage1_tables = 16, .stage2_tables = 16, .stage2_pages = 16}}}) {
+        iommu_(
+            {.memory = memory_,
+             .sinks = {.interrupts = &silence_},
+             .caches = {.entries = 64,
+                        .walk = {.stage1_tables = 16, .stage2_tables = 16, .stage2_pages = 16}}}) {
     const Coverage everything{{{.register_base = kBase, .rest_of_segment = true}}};
     const auto table = build_ivrs(everything, {.unit = options});
     require(table && iommu_.use_tables(ivrs_parser(), *table), "the table is refused");
@@ -95,12 +96,15 @@ class Machine {
 void Machine::set_up(std::uint64_t kind) {
   for (std::uint64_t level = 0; level < 4; ++level) {
     const bool last = level == 3;
-    put(kHost + level * 0x1000, (last ? 0x30000 : kHost + (level + 1) * 0x1000 | (3 - level) << 9) | 1 | kRw);
+    put(kHost + level * 0x1000,
+        (last ? 0x30000 : kHost + (level + 1) * 0x1000 | (3 - level) << 9) | 1 | kRw);
     put(kGuest + level * 0x1000, (last ? 0x20000 : kGuest + (level + 1) * 0x1000) | 7);
   }
-  for (std::uint64_t page = 1; page < 64; ++page) put(kHost + 0x3000 + page * 8, page << 12 | 1 | kRw);
+  for (std::uint64_t page = 1; page < 64; ++page)
+    put(kHost + 0x3000 + page * 8, page << 12 | 1 | kRw);
   for (std::uint64_t pasid = 0; pasid < 8; ++pasid) put(kGcr3 + pasid * 8, kGuest | 1);
-  for (std::uint64_t i = 0; i < 16; ++i) put(kIrte + i * 16, 0x0000030000000085), put(kIrte + i * 16 + 8, 0xd031);
+  for (std::uint64_t i = 0; i < 16; ++i)
+    put(kIrte + i * 16, 0x0000030000000085), put(kIrte + i * 16 + 8, 0xd031);
   const std::uint64_t guest = (kind & 1) != 0 ? std::uint64_t{3} << 54 : 0;
   for (const std::uint64_t bdf : {0x10U, 0x18U}) {
     const std::uint64_t at = kEntries + bdf * 32, mode = (kind & 2) != 0 ? 4 : 0;
@@ -113,14 +117,15 @@ void Machine::set_up(std::uint64_t kind) {
   unit_->write_register(0x10, 8, kEvents | std::uint64_t{8} << 56);
   unit_->write_register(0x38, 8, kRequests | std::uint64_t{8} << 56);
   unit_->write_register(0xe0, 8, kGuestLog | std::uint64_t{8} << 56);
-  unit_->write_register(0x18, 8, 0x040420003203f01dULL | ((kind & 4) != 0 ? std::uint64_t{1} << 58 : 0));
+  unit_->write_register(0x18, 8,
+                        0x040420003203f01dULL | ((kind & 4) != 0 ? std::uint64_t{1} << 58 : 0));
 }
 
 void Machine::write_register(Bytes& bytes) {
   static constexpr std::array<std::uint16_t, 32> kInteresting = {
-      0x00,   0x04,   0x08,   0x0c,   0x10,   0x18,   0x1c,   0x20,   0x24,   0x28,  0x30,
-      0x38,   0xe0,   0xe8,   0x170,  0x178,  0x180,  0x2000, 0x2008, 0x2010, 0x2018, 0x2020,
-      0x2030, 0x2038, 0x2040, 0x2048, 0x2008, 0x18,   0x1c,   0x18,   0x2008, 0x1a0};
+      0x00,   0x04,   0x08,   0x0c,   0x10,   0x18,  0x1c,   0x20,   0x24,   0x28,   0x30,
+      0x38,   0xe0,   0xe8,   0x170,  0x178,  0x180, 0x2000, 0x2008, 0x2010, 0x2018, 0x2020,
+      0x2030, 0x2038, 0x2040, 0x2048, 0x2008, 0x18,  0x1c,   0x18,   0x2008, 0x1a0};
   const std::uint64_t which = bytes.take();
   const std::uint64_t at =
       which < 0xf0 ? kInteresting[which % kInteresting.size()] : bytes.take(2) % 0x4010;

@@ -75,10 +75,9 @@ TEST(Verify, EveryRecordedVectorOfTheOtherModesPasses) {
   }
 }
 
-// What remains without caches of translations and tables follows from contexts that are cached until
-// they are flushed: another permitted answer, from other tables.
-// Flags, domains and addresses of events rest on a model; how many differ is a fact of the file
-// (docs/oracle-differences.md).
+// What remains without caches of translations and tables follows from contexts that are cached
+// until they are flushed: another permitted answer, from other tables. Flags, domains and addresses
+// of events rest on a model; how many differ is a fact of the file (docs/oracle-differences.md).
 TEST(Verify, EveryRecordedAmdVectorPasses) {
   const Ran ran = verify(recorded_files("amdvi"));
   EXPECT_EQ(ran.status, 0) << ran.out << ran.err;

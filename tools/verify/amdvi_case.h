@@ -56,8 +56,8 @@ struct ForgetPages {
 };
 struct ForgetEverything {};
 
-using AmdOperation = std::variant<EditMemory, SwitchTranslation, ForgetEntry, ForgetPages,
-                                  ForgetEverything, AmdDma>;
+using AmdOperation =
+    std::variant<EditMemory, SwitchTranslation, ForgetEntry, ForgetPages, ForgetEverything, AmdDma>;
 
 struct AmdCase {
   AmdConfig config;

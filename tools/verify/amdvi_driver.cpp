@@ -10,7 +10,8 @@ namespace {
 constexpr std::uint64_t kDeviceTable = 0x0, kCommandBase = 0x8, kEventBase = 0x10, kControl = 0x18,
                         kCommandHead = 0x2000, kCommandTail = 0x2008, kEventHead = 0x2010,
                         kEventTail = 0x2018, kStatus = 0x2020;
-constexpr std::uint64_t kEnable = 1, kOthers = 1 << 2 | 1 << 3 | 1 << 12;  // log, its interrupt, ring
+constexpr std::uint64_t kEnable = 1,
+                        kOthers = 1 << 2 | 1 << 3 | 1 << 12;  // log, its interrupt, ring
 constexpr std::uint64_t kLength256 = std::uint64_t{8} << 56;
 constexpr std::uint32_t kRingBytes = 256 * 16;
 constexpr std::uint64_t kOpcodeAt = 60;

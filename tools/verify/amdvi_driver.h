@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A guest's driver for one AMD-Vi unit, reduced to what test vectors ask for. It knows the unit as a
-// guest does: registers, a command buffer and an event log in RAM, a semaphore. It is written from the
-// manual as Linux reads it and shares no layout with vendors/amdvi, so that the two check each other.
+// A guest's driver for one AMD-Vi unit, reduced to what test vectors ask for. It knows the unit as
+// a guest does: registers, a command buffer and an event log in RAM, a semaphore. It is written
+// from the manual as Linux reads it and shares no layout with vendors/amdvi, so that the two check
+// each other.
 //
-// For one thread. What the unit does not do in time comes back as a sentence; poll() is called while
-// waiting, because that is the embedder's side of the bargain.
+// For one thread. What the unit does not do in time comes back as a sentence; poll() is called
+// while waiting, because that is the embedder's side of the bargain.
 #pragma once
 
 #include <cstdint>
@@ -48,9 +49,9 @@ class AmdDriver {
   [[nodiscard]] Outcome forget_pages(const ForgetPages& pages);
   [[nodiscard]] Outcome forget_everything();
 
-  // Whether the tables of that device, as they are now, map `iova` with a leaf of NextLevel 7 whose size
-  // is just that of the level above. The files hold it for a page; 48882 has the encoded size smaller
-  // (docs/oracle-differences.md).
+  // Whether the tables of that device, as they are now, map `iova` with a leaf of NextLevel 7 whose
+  // size is just that of the level above. The files hold it for a page; 48882 has the encoded size
+  // smaller (docs/oracle-differences.md).
   [[nodiscard]] bool ends_in_next_level_size(std::uint16_t device, std::uint64_t iova) const;
 
   // What was logged since the last call.

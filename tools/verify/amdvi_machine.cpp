@@ -45,7 +45,9 @@ bool as_given(const AmdEvent& event, const EventDetails& details) {
 class AmdMachine final : public Machine {
  public:
   AmdMachine(GuestRam ram, std::vector<Requester> devices, const MachineOptions& options)
-      : ram_(std::move(ram)), devices_(std::move(devices)), options_(options),
+      : ram_(std::move(ram)),
+        devices_(std::move(devices)),
+        options_(options),
         probe_(ram_, DmaProbe::TableUpdates::kNone) {}
 
   Result<Done, std::string> load(const Fields& fields) override;
@@ -110,7 +112,8 @@ Result<Done, std::string> AmdMachine::load(const Fields& fields) {
     if (const auto* dma = std::get_if<AmdDma>(&operation)) named.add(dma->dma);
   }
   const auto pages = named.others(ram_, 3);
-  if (pages.size() < 3) return Failure{std::string("no page of RAM is left for the driver's rings")};
+  if (pages.size() < 3)
+    return Failure{std::string("no page of RAM is left for the driver's rings")};
   ram_.clear();
   write_runs(case_.memory);
   probe_.set_log({pages[1], pages[1] + (kPageSize - 1)});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every page of RAM that a case says anything about, or could by a word taken as a pointer; and pages
-// that it does not, for a driver's own rings.
+// Every page of RAM that a case says anything about, or could by a word taken as a pointer; and
+// pages that it does not, for a driver's own rings.
 //
 // For one thread.
 #pragma once

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a unit of given Options can do: the values of EFR and EFR2, the control bits that software can
-// set, the table rules, and which bits of a device table entry are reserved. Only what is built and
-// tested is advertised.
+// What a unit of given Options can do: the values of EFR and EFR2, the control bits that software
+// can set, the table rules, and which bits of a device table entry are reserved. Only what is built
+// and tested is advertised.
 //
 // Constexpr values; any thread.
 #pragma once
@@ -21,23 +21,24 @@ namespace weir::amdvi {
 // Beside each bit, the test that uses it (tests/amdvi).
 [[nodiscard]] constexpr std::uint64_t feature_value(const Options& o) {
   namespace efr = reg::efr;
-  return efr::kPrefetch.of(o.prefetch) |              // CommandTest.PrefetchForgetsFirst
-         efr::kPageRequests.of(o.page_requests) |     // PageRequestTest
-         efr::kX2apic.of(o.x2apic) |                  // XtTest
-         efr::kNoExecute.of(o.no_execute) |           // GuestWalkTest.NoExecute
-         efr::kGuestTables.of(o.guest_tables) |       // GuestWalkTest
-         efr::kInvalidateAll.of(o.invalidate_all) |   // CommandTest.ForgetAll
+  return efr::kPrefetch.of(o.prefetch) |               // CommandTest.PrefetchForgetsFirst
+         efr::kPageRequests.of(o.page_requests) |      // PageRequestTest
+         efr::kX2apic.of(o.x2apic) |                   // XtTest
+         efr::kNoExecute.of(o.no_execute) |            // GuestWalkTest.NoExecute
+         efr::kGuestTables.of(o.guest_tables) |        // GuestWalkTest
+         efr::kInvalidateAll.of(o.invalidate_all) |    // CommandTest.ForgetAll
          efr::kWideInterrupts.of(o.wide_interrupts) |  // InterruptTest.Wide…
-         efr::kHostLevels.of(2) |                     // HostWalkTest: six levels
-         efr::kGuestLevels.of(o.guest_five_levels) |  // GuestWalkTest.FiveLevels
+         efr::kHostLevels.of(2) |                      // HostWalkTest: six levels
+         efr::kGuestLevels.of(o.guest_five_levels) |   // GuestWalkTest.FiveLevels
          efr::kGcr3Levels.of(o.guest_tables ? o.gcr3_levels - 1 : 0) |  // GuestWalkTest.Gcr3Levels
          efr::kGuestApicMode.of(o.guest_apic) |                         // GuestLogTest
          efr::kPasidBits.of(o.guest_tables ? o.pasid_bits - 1 : 0) |    // GuestWalkTest.PasidBits
-         efr::kUserSupervisor.of(o.guest_tables) |        // GuestWalkTest.UserPages
-         efr::kGuestIo.of(o.guest_io) |                   // GuestWalkTest.GuestIo
-         efr::kAccessed.of(o.accessed) |                  // HostWalkTest.AccessedAndDirty
-         efr::kEnhancedRequests.of(o.enhanced_requests) |  // DeviceEntryTest.PageRequestsNeedControl
-         efr::kDirty.of(o.dirty);                         // HostWalkTest.AccessedAndDirty
+         efr::kUserSupervisor.of(o.guest_tables) |                      // GuestWalkTest.UserPages
+         efr::kGuestIo.of(o.guest_io) |                                 // GuestWalkTest.GuestIo
+         efr::kAccessed.of(o.accessed) |  // HostWalkTest.AccessedAndDirty
+         efr::kEnhancedRequests.of(
+             o.enhanced_requests) |  // DeviceEntryTest.PageRequestsNeedControl
+         efr::kDirty.of(o.dirty);    // HostWalkTest.AccessedAndDirty
 }
 [[nodiscard]] constexpr std::uint64_t feature2_value(const Options& o) {
   namespace efr2 = reg::efr2;
@@ -53,12 +54,12 @@ namespace weir::amdvi {
          c::kWaitInterrupt.kMask | c::kTimeout.kMask | c::kPassPosted.kMask |
          c::kResponsePassPosted.kMask | c::kCoherent.kMask | c::kIsochronous.kMask |
          c::kCommands.kMask |
-         only(o.page_requests, c::kRequestLog.kMask | c::kRequestInterrupt.kMask |
-                                   c::kPageRequests.kMask) |
+         only(o.page_requests,
+              c::kRequestLog.kMask | c::kRequestInterrupt.kMask | c::kPageRequests.kMask) |
          only(o.guest_tables, c::kGuestTables.kMask) |
          only(o.wide_interrupts, c::kWideInterrupts.kMask) |
-         only(o.guest_apic, c::kGuestApicMode.kMask | c::kGuestLog.kMask |
-                                c::kGuestInterrupt.kMask) |
+         only(o.guest_apic,
+              c::kGuestApicMode.kMask | c::kGuestLog.kMask | c::kGuestInterrupt.kMask) |
          only(o.enhanced_requests, c::kEnhancedRequests.kMask) |
          only(o.x2apic, c::kX2apic.kMask | c::kX2apicOwn.kMask) |
          only(o.gcr3_root_is_gpa, c::kGcr3RootMode.kMask);
@@ -80,16 +81,13 @@ struct Capabilities {
       : options(from),
         beyond_host_width(from.host_address_bits < 52 ? bit_mask(51, from.host_address_bits) : 0),
         host_rules(pagetables::AmdV1::rules({.host_address_bits = from.host_address_bits})),
-        host_rules_accessed(
-            pagetables::AmdV1::rules({.host_address_bits = from.host_address_bits,
-                                      .accessed_dirty = true,
-                                      .dirty = false})),
+        host_rules_accessed(pagetables::AmdV1::rules(
+            {.host_address_bits = from.host_address_bits, .accessed_dirty = true, .dirty = false})),
         host_rules_dirty(pagetables::AmdV1::rules(
             {.host_address_bits = from.host_address_bits, .accessed_dirty = true})),
-        guest_rules(
-            pagetables::X86FirstStage::rules({.host_address_bits = from.host_address_bits,
-                                              .no_execute = from.no_execute,
-                                              .reserved_first = true})) {}
+        guest_rules(pagetables::X86FirstStage::rules({.host_address_bits = from.host_address_bits,
+                                                      .no_execute = from.no_execute,
+                                                      .reserved_first = true})) {}
 
   [[nodiscard]] constexpr const pagetables::AmdV1::Rules& rules_for(HostUpdates updates) const {
     switch (updates) {

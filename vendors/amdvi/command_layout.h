@@ -61,11 +61,10 @@ inline constexpr Field<31, 24> kMaxPending{"Maxpend", "invalidations at a time",
 inline constexpr Field<47, 32> kQueue{"QueueID", "shares the limit", "2.4.4"};
 inline constexpr Field<55, 48> kPasidLow{"PASID[7:0]", "PASID", "2.4.4"};
 inline constexpr Field<59, 56> kPasidHigh{"PASID[19:16]", "PASID", "2.4.4"};
-inline constexpr auto kLow = layout<64>(kDevice, kPasidMiddle, kMaxPending, kQueue, kPasidLow,
-                                        kPasidHigh, kOpcode);
+inline constexpr auto kLow =
+    layout<64>(kDevice, kPasidMiddle, kMaxPending, kQueue, kPasidLow, kPasidHigh, kOpcode);
 inline constexpr Field<5, 4> kType{"Type", "of invalidation; EFR.InvIotlbTypeSup", "2.4.4"};
-inline constexpr auto kHigh =
-    layout<64>(pages::kSized, pages::kGuest, kType, pages::kAddress);
+inline constexpr auto kHigh = layout<64>(pages::kSized, pages::kGuest, kType, pages::kAddress);
 // The PASID in three pieces.
 inline constexpr Field<7, 0> kPieceLow{"PASID[7:0]"};
 inline constexpr Field<15, 8> kPieceMiddle{"PASID[15:8]"};
@@ -77,8 +76,7 @@ inline constexpr Field<31, 24> kCount{"PFCount", "pages", "2.4.6"};
 inline constexpr Field<51, 32> kPasid{"PASID", "PASID", "2.4.6"};
 inline constexpr auto kLow = layout<64>(kDevice, kCount, kPasid, kOpcode);
 inline constexpr Bit<4> kForget{"Inval", "forget them first", "2.4.6"};
-inline constexpr auto kHigh =
-    layout<64>(pages::kSized, pages::kGuest, kForget, pages::kAddress);
+inline constexpr auto kHigh = layout<64>(pages::kSized, pages::kGuest, kForget, pages::kAddress);
 }  // namespace prefetch
 
 namespace response {  // COMPLETE_PPR_REQUEST

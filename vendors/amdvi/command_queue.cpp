@@ -19,9 +19,9 @@ using iotlb::Scope;
          status::kCommandRun.is_set(shared.registers.get(status::kRegister));
 }
 
-// What INVALIDATE_IOMMU_PAGES covers. GN = 0 names addresses of the host tables: of guest tables over
-// them, everything may have come through what changed (L7). GN = 1 of a directory reaches up to the
-// guest CR3 table: what the PASID led to is read again.
+// What INVALIDATE_IOMMU_PAGES covers. GN = 0 names addresses of the host tables: of guest tables
+// over them, everything may have come through what changed (L7). GN = 1 of a directory reaches up
+// to the guest CR3 table: what the PASID led to is read again.
 [[nodiscard]] std::array<Invalidation, 2> pages_invalidations(const ForgetPages& pages) {
   Invalidation translations;
   translations.domain = pages.domain;
@@ -63,8 +63,7 @@ bool CommandQueue::step(Shared& shared, std::uint64_t resets) {
     stop(shared, EventCode::kCommandError, position->at, resets);
     return false;
   }
-  const auto command =
-      decode_command(words, shared.capabilities.options, shared.host.segment());
+  const auto command = decode_command(words, shared.capabilities.options, shared.host.segment());
   if (!command) {
     stop(shared, EventCode::kIllegalCommand, position->at, resets);
     return false;
@@ -148,8 +147,9 @@ void CommandQueue::stop(Shared& shared, EventCode code, Gpa at, std::uint64_t re
     shared.registers.clear_bits(status::kRegister, status::kCommandRun.kMask);
   }
   shared.log_entry(shared.events, make_command_event(code, at));
-  shared.host.log(LogLevel::kWarning, LogTopic::kGuestError,
-                  "AMD-Vi: the command buffer stopped at a command that is illegal or out of reach");
+  shared.host.log(
+      LogLevel::kWarning, LogTopic::kGuestError,
+      "AMD-Vi: the command buffer stopped at a command that is illegal or out of reach");
 }
 
 }  // namespace weir::amdvi

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The command buffer (48882 section 2.4): fetches commands between head and tail, hands what they ask
-// for to the core, and completes COMPLETION_WAIT once everything before it has ended (L1). Until then
-// it stays parked there, head not advanced. An illegal command, or memory that is not there, stops it:
-// an event, CmdBufRun = 0, the head at the culprit, until software has turned the buffer off and on.
+// The command buffer (48882 section 2.4): fetches commands between head and tail, hands what they
+// ask for to the core, and completes COMPLETION_WAIT once everything before it has ended (L1).
+// Until then it stays parked there, head not advanced. An illegal command, or memory that is not
+// there, stops it: an event, CmdBufRun = 0, the head at the culprit, until software has turned the
+// buffer off and on.
 //
-// The runner's only, one thread at a time, with no lock held. Never waits. A pass is bounded by what
-// software has queued: the head follows the tail round the ring and stops at it.
+// The runner's only, one thread at a time, with no lock held. Never waits. A pass is bounded by
+// what software has queued: the head follows the tail round the ring and stops at it.
 #pragma once
 
 #include <cstdint>

@@ -33,7 +33,8 @@ namespace pages = command::pages;
 
 [[nodiscard]] std::optional<Command> decode_wait(const CommandWords& words) {
   namespace wait = command::wait;
-  // The data may be anything. f asks that nothing younger begins before: commands run in order here.
+  // The data may be anything. f asks that nothing younger begins before: commands run in order
+  // here.
   if ((words[0] & wait::kLow.reserved) != 0) return std::nullopt;
   CompletionWait result;
   if (wait::kStore.is_set(words[0])) result.store_at = Gpa(wait::kAddress.in_place(words[0]));

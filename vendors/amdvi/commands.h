@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The commands of the command buffer (48882 section 2.4): their layout, and what each of them means in
-// neutral values. A command with an unknown opcode, a reserved bit, or a feature that the unit lacks
-// is illegal (2.5.6).
+// The commands of the command buffer (48882 section 2.4): their layout, and what each of them means
+// in neutral values. A command with an unknown opcode, a reserved bit, or a feature that the unit
+// lacks is illegal (2.5.6).
 //
 // Constexpr values and pure functions; any thread.
 #pragma once
@@ -38,7 +38,7 @@ struct ForgetPages {
   std::optional<Pasid> pasid;  // GN: guest addresses of this PASID
   bool everything = false;     // of the domain, or of the PASID
   AddressRange<Iova> range;
-  bool tables_too = false;     // PDE
+  bool tables_too = false;  // PDE
 };
 // INVALIDATE_IOTLB_PAGES: the device's own cache.
 struct ForgetInDevice {
@@ -72,8 +72,8 @@ using Command = std::variant<CompletionWait, ForgetDevice, ForgetPages, ForgetIn
 [[nodiscard]] std::optional<Command> decode_command(const CommandWords& words,
                                                     const Options& options, std::uint16_t segment);
 
-// The pages that an address names (2.4.3): one of 4 KiB, or with S as many as its lowest zero bit from
-// bit 12 on says. Nothing: all of the address space.
+// The pages that an address names (2.4.3): one of 4 KiB, or with S as many as its lowest zero bit
+// from bit 12 on says. Nothing: all of the address space.
 [[nodiscard]] std::optional<AddressRange<Iova>> pages_of(std::uint64_t address, bool sized);
 
 }  // namespace weir::amdvi

@@ -11,11 +11,9 @@ namespace status = reg::status;
 
 // Control bits that contexts, translations and messages are made under.
 constexpr std::uint64_t kSettings = control::kEnable.kMask | control::kPageRequests.kMask |
-                                    control::kGuestTables.kMask |
-                                    control::kEnhancedRequests.kMask |
-                                    control::kWideInterrupts.kMask |
-                                    control::kGuestApicMode.kMask | control::kX2apic.kMask |
-                                    control::kGcr3RootMode.kMask;
+                                    control::kGuestTables.kMask | control::kEnhancedRequests.kMask |
+                                    control::kWideInterrupts.kMask | control::kGuestApicMode.kMask |
+                                    control::kX2apic.kMask | control::kGcr3RootMode.kMask;
 constexpr std::uint64_t kCommandEnable = control::kEnable.kMask | control::kCommands.kMask;
 
 [[nodiscard]] bool is(const reg::Register* r, const reg::Register& other) {
@@ -99,8 +97,8 @@ void publish(Shared& shared) {
   // pairs with the acquire in Settings::of, which reads control first.
   const auto store = [&shared](std::atomic<std::uint64_t>& to, const reg::Register& r)
                          WEIR_REQUIRES(shared.mutex) {
-    to.store(shared.registers.get(r), std::memory_order_release);
-  };
+                           to.store(shared.registers.get(r), std::memory_order_release);
+                         };
   store(shared.live.device_table, reg::device_table::kRegister);
   store(shared.live.exclusion_base, reg::exclusion::kBase);
   store(shared.live.exclusion_limit, reg::exclusion::kLimit);
@@ -153,10 +151,9 @@ void Settling::take_up(Shared& shared, const Requests& requests) {
   }
   if (requests.settings) {
     // What was read under the old settings is forgotten, its rights too; nobody waits for it.
-    constexpr std::array kEverything = {
-        iotlb::Invalidation{.scope = iotlb::Scope::kContextAll},
-        iotlb::Invalidation{.scope = iotlb::Scope::kAll},
-        iotlb::Invalidation{.scope = iotlb::Scope::kInterruptAll}};
+    constexpr std::array kEverything = {iotlb::Invalidation{.scope = iotlb::Scope::kContextAll},
+                                        iotlb::Invalidation{.scope = iotlb::Scope::kAll},
+                                        iotlb::Invalidation{.scope = iotlb::Scope::kInterruptAll}};
     (void)shared.host.invalidate_all(kEverything);
   }
   if (requests.enable && !*requests.enable) turning_off_ = shared.host.drain();

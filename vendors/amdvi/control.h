@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What register writes do: Control turns the unit, its rings and its features on and off; Status shows
-// which of them run. accept_write belongs to a register write, under the unit's lock; Settling to the
-// runner, which has none. That translation is off shows in the run bits once everything that rests on
-// it has ended (L1).
+// What register writes do: Control turns the unit, its rings and its features on and off; Status
+// shows which of them run. accept_write belongs to a register write, under the unit's lock;
+// Settling to the runner, which has none. That translation is off shows in the run bits once
+// everything that rests on it has ended (L1).
 //
 // Never waits: what is not settled is asked about again in the next pass.
 #pragma once
@@ -18,8 +18,8 @@
 namespace weir::amdvi {
 
 // True: there is something for the runner.
-[[nodiscard]] bool accept_write(Shared& shared, Outbox& outbox, std::uint64_t offset,
-                                unsigned size, std::uint64_t value) WEIR_REQUIRES(shared.mutex);
+[[nodiscard]] bool accept_write(Shared& shared, Outbox& outbox, std::uint64_t offset, unsigned size,
+                                std::uint64_t value) WEIR_REQUIRES(shared.mutex);
 
 // Lets device threads see the registers as they are now.
 void publish(Shared& shared) WEIR_REQUIRES(shared.mutex);

@@ -60,10 +60,9 @@ inline constexpr Bit<7> kRequestRun{"PPRLogRun", "page-request log running", "3.
 inline constexpr Bit<8> kGuestRun{"GALogRun", "guest virtual APIC log running", "3.4.15"};
 inline constexpr Bit<9> kGuestOverflow{"GALOverflow", "guest log overflow", "3.4.15"};
 inline constexpr Bit<10> kGuestInterrupt{"GAInt", "guest log interrupt", "3.4.15"};
-inline constexpr auto kLayout =
-    layout<64>(kEventOverflow, kEventInterrupt, kWaitInterrupt, kEventRun, kCommandRun,
-               kRequestOverflow, kRequestInterrupt, kRequestRun, kGuestRun, kGuestOverflow,
-               kGuestInterrupt);
+inline constexpr auto kLayout = layout<64>(
+    kEventOverflow, kEventInterrupt, kWaitInterrupt, kEventRun, kCommandRun, kRequestOverflow,
+    kRequestInterrupt, kRequestRun, kGuestRun, kGuestOverflow, kGuestInterrupt);
 inline constexpr std::uint64_t kRuns =
     kEventRun.kMask | kCommandRun.kMask | kRequestRun.kMask | kGuestRun.kMask;
 inline constexpr Register kRegister{.offset = 0x2020,

@@ -41,8 +41,7 @@ namespace control = reg::control;
   std::uint64_t bits = vendor_bits::kUpdates.of(dte0::kAccessedDirty.get(entry[0])) |
                        vendor_bits::kSuppressLater.of(dte1::kSuppressLater.get(entry[1]));
   if (excluded)
-    bits |= vendor_bits::kExcluded.kMask |
-            vendor_bits::kViewRead.of(dte0::kRead.get(entry[0])) |
+    bits |= vendor_bits::kExcluded.kMask | vendor_bits::kViewRead.of(dte0::kRead.get(entry[0])) |
             vendor_bits::kViewWrite.of(dte0::kWrite.get(entry[0]));
   return static_cast<std::uint32_t>(bits);
 }
@@ -81,8 +80,7 @@ bool Settings::exclusion_is_on() const { return reg::exclusion::kEnable.is_set(e
 
 bool Settings::excludes(Iova iova) const {
   const Iova first(reg::exclusion::kAddress.in_place(exclusion_base));
-  const Iova last(reg::exclusion::kAddress.in_place(exclusion_limit) |
-                  reg::exclusion::kOnes.kMask);
+  const Iova last(reg::exclusion::kAddress.in_place(exclusion_limit) | reg::exclusion::kOnes.kMask);
   return exclusion_is_on() && first <= iova && iova <= last;
 }
 
@@ -125,13 +123,11 @@ Fault make_fault(const Request& request, EventCode code, FaultReason reason, std
 Result<DeviceEntry, Fault> read_device_entry(const Request& request,
                                              const pagetables::PhysicalMemory& memory,
                                              const Settings& settings, bool interrupt) {
-  const std::uint64_t flags =
-      interrupt ? event::kInterrupt.kMask : request_flags(request, false);
+  const std::uint64_t flags = interrupt ? event::kInterrupt.kMask : request_flags(request, false);
   const std::uint64_t offset = request.requester.bdf * kDeviceEntryBytes;
-  const std::uint64_t size =
-      (reg::device_table::kSize.get(settings.device_table) + 1) * kPageSize;
-  // Never read past the table. Whether this is event 1 or 2 is not settled; Linux's own table always
-  // has room for every device it knows.
+  const std::uint64_t size = (reg::device_table::kSize.get(settings.device_table) + 1) * kPageSize;
+  // Never read past the table. Whether this is event 1 or 2 is not settled; Linux's own table
+  // always has room for every device it knows.
   if (offset >= size)
     return Failure{make_fault(request, EventCode::kIllegalDeviceEntry,
                               FaultReason::kContextNotPresent, flags)};
@@ -165,8 +161,8 @@ Result<Context, Fault> read_context(const Request& request,
                               FaultReason::kContextReserved, flags | event::kReserved.kMask)};
   if (!levels_are_legal(*entry, capabilities.options) ||
       dte1::kPortIo.get((*entry)[1]) == dte1::kPortIoReserved)
-    return Failure{make_fault(request, EventCode::kIllegalDeviceEntry,
-                              FaultReason::kContextInvalid, flags)};
+    return Failure{
+        make_fault(request, EventCode::kIllegalDeviceEntry, FaultReason::kContextInvalid, flags)};
 
   context.domain = DomainId{static_cast<std::uint32_t>(dte1::kDomain.get((*entry)[1]))};
   context.silence_faults = dte1::kSuppressAll.is_set((*entry)[1]);
@@ -178,7 +174,8 @@ Result<Context, Fault> read_context(const Request& request,
     context.kind = ContextKind::kBlocked;
     return context;
   }
-  context.rights = Permissions::of(dte0::kRead.is_set((*entry)[0]), dte0::kWrite.is_set((*entry)[0]));
+  context.rights =
+      Permissions::of(dte0::kRead.is_set((*entry)[0]), dte0::kWrite.is_set((*entry)[0]));
   fill_host_stage(context, *entry);
 
   const bool guest_valid = dte0::kGuestValid.is_set((*entry)[0]);
@@ -191,8 +188,8 @@ Result<Context, Fault> read_context(const Request& request,
   const bool excluded =
       settings.exclusion_is_on() && (reg::exclusion::kAllowAll.is_set(settings.exclusion_base) ||
                                      dte1::kExclusion.is_set((*entry)[1]));
-  const bool lax = context.kind == ContextKind::kPassThrough &&
-                   context.rights == Permissions::read_write();
+  const bool lax =
+      context.kind == ContextKind::kPassThrough && context.rights == Permissions::read_write();
   if (excluded && !lax) {
     context.vendor_bits = view_of(*entry, true);
     context.pasid = excluded_view_tag(context.rights);

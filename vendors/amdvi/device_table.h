@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who is this? Reads a requester's device table entry (48882 section 2.2.2) and, for requests with a
-// PASID, the guest CR3 table behind it, and says what they mean: a Context, or the fault that an
+// Who is this? Reads a requester's device table entry (48882 section 2.2.2) and, for requests with
+// a PASID, the guest CR3 table behind it, and says what they mean: a Context, or the fault that an
 // illegal or unreadable entry is.
 //
 // Vendor words: the manual's DeviceID is weir's Requester, its DomainID weir's DomainId, its host
@@ -39,9 +39,10 @@ struct Settings {
 
 // The entry as memory held it at one time (L3), or why it could not be had. `interrupt`: for an
 // interrupt request, which shows in the event.
-[[nodiscard]] Result<DeviceEntry, Fault> read_device_entry(
-    const Request& request, const pagetables::PhysicalMemory& memory, const Settings& settings,
-    bool interrupt);
+[[nodiscard]] Result<DeviceEntry, Fault> read_device_entry(const Request& request,
+                                                           const pagetables::PhysicalMemory& memory,
+                                                           const Settings& settings,
+                                                           bool interrupt);
 
 [[nodiscard]] Result<iotlb::Context, Fault> read_context(const Request& request,
                                                          const pagetables::PhysicalMemory& memory,

@@ -40,8 +40,8 @@ namespace {
 
 EventEntry make_event(const Fault& fault) {
   const auto code = static_cast<EventCode>(event::kCode.get(fault.code));
-  std::uint64_t first = event::kDevice.of(fault.request.requester.bdf) |
-                        event::kCodeAndFlags.of(fault.code);
+  std::uint64_t first =
+      event::kDevice.of(fault.request.requester.bdf) | event::kCodeAndFlags.of(fault.code);
   // Without a PASID a guest request is one of PASID 0 (DTE.GIoV).
   if (event::kGuest.is_set(fault.code))
     first |= pasid_bits(fault.request.pasid ? fault.request.pasid->value : 0);

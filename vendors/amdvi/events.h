@@ -2,7 +2,8 @@
 //
 // Layout of event log entries (48882 section 2.5), and how a Fault carries what one of them needs:
 // Fault::code holds the upper half of the entry's second doubleword, that is the event code and its
-// flags, Fault::vendor_detail (device_table.h) the domain-id; requester, PASID and address are the fault's own.
+// flags, Fault::vendor_detail (device_table.h) the domain-id; requester, PASID and address are the
+// fault's own.
 //
 // Constexpr values and pure functions; any thread.
 #pragma once
@@ -16,15 +17,15 @@
 namespace weir::amdvi {
 
 enum class EventCode : std::uint8_t {
-  kIllegalDeviceEntry = 0x1,     // ILLEGAL_DEV_TABLE_ENTRY, 2.5.2
-  kPageFault = 0x2,              // IO_PAGE_FAULT, 2.5.3
-  kDeviceTableError = 0x3,       // DEV_TAB_HARDWARE_ERROR, 2.5.4
-  kPageTableError = 0x4,         // PAGE_TAB_HARDWARE_ERROR, 2.5.5
-  kIllegalCommand = 0x5,         // ILLEGAL_COMMAND_ERROR, 2.5.6
-  kCommandError = 0x6,           // COMMAND_HARDWARE_ERROR, 2.5.7
-  kInvalidationTimeout = 0x7,    // IOTLB_INV_TIMEOUT, 2.5.8
-  kInvalidDeviceRequest = 0x8,   // INVALID_DEVICE_REQUEST, 2.5.9
-  kInvalidPageRequest = 0x9,     // INVALID_PPR_REQUEST, 2.5.10
+  kIllegalDeviceEntry = 0x1,    // ILLEGAL_DEV_TABLE_ENTRY, 2.5.2
+  kPageFault = 0x2,             // IO_PAGE_FAULT, 2.5.3
+  kDeviceTableError = 0x3,      // DEV_TAB_HARDWARE_ERROR, 2.5.4
+  kPageTableError = 0x4,        // PAGE_TAB_HARDWARE_ERROR, 2.5.5
+  kIllegalCommand = 0x5,        // ILLEGAL_COMMAND_ERROR, 2.5.6
+  kCommandError = 0x6,          // COMMAND_HARDWARE_ERROR, 2.5.7
+  kInvalidationTimeout = 0x7,   // IOTLB_INV_TIMEOUT, 2.5.8
+  kInvalidDeviceRequest = 0x8,  // INVALID_DEVICE_REQUEST, 2.5.9
+  kInvalidPageRequest = 0x9,    // INVALID_PPR_REQUEST, 2.5.10
 };
 
 namespace event {

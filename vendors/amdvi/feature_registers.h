@@ -51,14 +51,13 @@ inline constexpr Bit<56> kVmGuardIo{"VmGuardIoSup", "VM guard I/O", "3.4.4"};
 inline constexpr Field<60, 57> kVmTable{"VmTableSize", "VM table size", "3.4.4"};
 inline constexpr Bit<61> kGuestUpdates{"V2HADDisSup", "guest A/D updates can be off", "3.4.4"};
 inline constexpr Bit<63> kSnp{"SNPSup", "secure nested paging", "3.4.4"};
-inline constexpr auto kLayout =
-    layout<64>(kPrefetch, kPageRequests, kX2apic, kNoExecute, kGuestTables, kGuestApicPhysical,
-               kInvalidateAll, kWideInterrupts, kHardwareErrors, kCounters, kHostLevels,
-               kGuestLevels, kGcr3Levels, kSmiFilter, kSmiFilters, kGuestApicMode, kDualPprLog,
-               kDualEventLog, kSecureAts, kPasidBits, kUserSupervisor, kSegments, kOverflowEarly,
-               kAutoResponse, kMarc, kBlockStopMark, kPerformance, kMsiMirror, kGuestIo, kAccessed,
-               kEnhancedRequests, kAttributes, kDirty, kInvalidationType, kVirtualIommu, kVmGuardIo,
-               kVmTable, kGuestUpdates, kSnp);
+inline constexpr auto kLayout = layout<64>(
+    kPrefetch, kPageRequests, kX2apic, kNoExecute, kGuestTables, kGuestApicPhysical, kInvalidateAll,
+    kWideInterrupts, kHardwareErrors, kCounters, kHostLevels, kGuestLevels, kGcr3Levels, kSmiFilter,
+    kSmiFilters, kGuestApicMode, kDualPprLog, kDualEventLog, kSecureAts, kPasidBits,
+    kUserSupervisor, kSegments, kOverflowEarly, kAutoResponse, kMarc, kBlockStopMark, kPerformance,
+    kMsiMirror, kGuestIo, kAccessed, kEnhancedRequests, kAttributes, kDirty, kInvalidationType,
+    kVirtualIommu, kVmGuardIo, kVmTable, kGuestUpdates, kSnp);
 // The value follows from Options (capabilities.h).
 inline constexpr Register kRegister{.offset = 0x30,
                                     .mnemonic = "EFR",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Interrupts for guests (48882 sections 2.2.5.3 and 2.7): the request bit in the virtual APIC's page,
-// and the guest APIC log, which tells the host of guests that are not running.
+// Interrupts for guests (48882 sections 2.2.5.3 and 2.7): the request bit in the virtual APIC's
+// page, and the guest APIC log, which tells the host of guests that are not running.
 //
 // Any thread; never waits.
 #pragma once

@@ -38,8 +38,7 @@ Result<Context, Fault> read_guest_context(const Request& request, Context contex
   pagetables::DirectReader reader(memory);
   const auto& rules = capabilities.rules_for(updates_of(context));
   std::uint64_t table = gcr3_root::of(entry);
-  bool through_host =
-      nested && reg::control::kGcr3RootMode.is_set(settings.control);
+  bool through_host = nested && reg::control::kGcr3RootMode.is_set(settings.control);
   std::uint32_t references = 0;
   for (unsigned level = levels; level > 0; --level) {
     const Ipa entry_at(table + index_at(level, pasid) * sizeof(std::uint64_t));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a PASID to the guest's page tables: the guest CR3 table of one to three levels (48882 section
-// 2.2.6.3). Where the entry has host tables too, the addresses in it are the guest's own and go
-// through them; whether the table's root does is Control.GCR3TRPMode.
+// From a PASID to the guest's page tables: the guest CR3 table of one to three levels (48882
+// section 2.2.6.3). Where the entry has host tables too, the addresses in it are the guest's own
+// and go through them; whether the table's root does is Control.GCR3TRPMode.
 //
 // Any thread; never waits. Reads at most three entries, and for each what the host tables take.
 #pragma once

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Layout of interrupt remapping entries (48882 section 2.2.5): 32 bits, or 128 bits with Control.GAEn,
-// there again for the host or, with GuestMode, for a guest's virtual APIC. And of the messages that
-// come in and go out: the x86 MSI, and HyperTransport's form of the same, which is what the event
-// log shows.
+// Layout of interrupt remapping entries (48882 section 2.2.5): 32 bits, or 128 bits with
+// Control.GAEn, there again for the host or, with GuestMode, for a guest's virtual APIC. And of the
+// messages that come in and go out: the x86 MSI, and HyperTransport's form of the same, which is
+// what the event log shows.
 //
 // Layout only: constexpr, no I/O, no state.
 #pragma once

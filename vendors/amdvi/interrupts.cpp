@@ -126,7 +126,8 @@ inline constexpr Field<63, 32> kHighHalf{"odd 32-bit entry"};
   if ((entry[0] & reserved_low) != 0 || (wide && (entry[1] & irte128::kHigh.reserved) != 0) ||
       irte::kType.get(entry[0]) > irte::kMostType)
     return reserved();
-  const std::uint64_t vector = wide ? irte128::kVector.get(entry[1]) : irte32::kVector.get(entry[0]);
+  const std::uint64_t vector =
+      wide ? irte128::kVector.get(entry[1]) : irte32::kVector.get(entry[0]);
   return RemappedInterrupt::remapped(
       {.destination = wide ? destination_of(entry, x2apic)
                            : static_cast<std::uint32_t>(irte32::kDestination.get(entry[0])),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What becomes of an interrupt message (48882 section 2.2.5): the device table entry lets it through,
-// aborts it, or sends it to the requester's interrupt table, whose entry says where it goes or that it
-// is for a guest's virtual APIC. Entries are read anew for every message; each as memory held it at one
-// time.
+// What becomes of an interrupt message (48882 section 2.2.5): the device table entry lets it
+// through, aborts it, or sends it to the requester's interrupt table, whose entry says where it
+// goes or that it is for a guest's virtual APIC. Entries are read anew for every message; each as
+// memory held it at one time.
 //
 // Any thread; only reads.
 #pragma once
@@ -17,8 +17,8 @@
 
 namespace weir::amdvi {
 
-// What is posted carries its GATag in vendor_detail, that it is to be logged in `urgent`, and in `msi`
-// the doorbell, if the guest is running.
+// What is posted carries its GATag in vendor_detail, that it is to be logged in `urgent`, and in
+// `msi` the doorbell, if the guest is running.
 [[nodiscard]] Result<RemappedInterrupt, Fault> remap_interrupt(
     const Request& request, Msi message, const pagetables::PhysicalMemory& memory,
     const Capabilities& capabilities, const Settings& settings);

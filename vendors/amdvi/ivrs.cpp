@@ -70,8 +70,7 @@ class Parse {
     for (std::size_t at = ivrs::header::kBytes; at < table_.size();) {
       if (table_.size() - at < ivrs::block::kBytes) return error(at, "block header is cut off");
       const auto length = get<std::uint16_t>(table_, at + ivrs::block::kLength);
-      if (length < ivrs::block::kBytes)
-        return error(at, "block is shorter than its own header");
+      if (length < ivrs::block::kBytes) return error(at, "block is shorter than its own header");
       if (length > table_.size() - at) return error(at, "block runs past the end of the table");
       if (auto wrong = (this->*on_block)(at, length)) return wrong;
       at += length;

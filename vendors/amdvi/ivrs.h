@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The IVRS (48882 chapter 5), both ways: the parse of the bytes that a guest reads, in neutral words,
-// and the bytes for a machine of ours. Where a table describes a unit several times (types 10h, 11h
-// and 40h), the highest type of the table counts, as Linux reads it.
+// The IVRS (48882 chapter 5), both ways: the parse of the bytes that a guest reads, in neutral
+// words, and the bytes for a machine of ours. Where a table describes a unit several times (types
+// 10h, 11h and 40h), the highest type of the table counts, as Linux reads it.
 //
 // Pure functions; any thread.
 #pragma once
@@ -33,9 +33,9 @@ struct IvrsOptions {
   std::optional<IoApic> io_apic = IoApic{};
 };
 
-// The bytes of an IVRS with an IVHD of type 10h and one of type 11h per covered unit; checksum right.
-// Refuses, in one sentence, coverage that an IVRS cannot express: what lies behind a bridge has to be
-// given as bus numbers (UnitCoverage::functions).
+// The bytes of an IVRS with an IVHD of type 10h and one of type 11h per covered unit; checksum
+// right. Refuses, in one sentence, coverage that an IVRS cannot express: what lies behind a bridge
+// has to be given as bus numbers (UnitCoverage::functions).
 [[nodiscard]] Result<std::vector<std::byte>, std::string> build_ivrs(
     const Coverage& coverage, const IvrsOptions& options = {});
 

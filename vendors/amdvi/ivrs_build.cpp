@@ -57,8 +57,7 @@ void append_io_apic(Table& table, const IvrsOptions::IoApic& io_apic) {
       ivhd::kX2apic10.of(o.x2apic) | ivhd::kNoExecute10.of(o.no_execute) |
       ivhd::kGuestTables10.of(o.guest_tables) |
       ivhd::kGcr3Levels10.of(o.guest_tables ? o.gcr3_levels - 1 : 0) |
-      ivhd::kInvalidateAll10.of(o.invalidate_all) |
-      ivhd::kWideInterrupts10.of(o.wide_interrupts) |
+      ivhd::kInvalidateAll10.of(o.invalidate_all) | ivhd::kWideInterrupts10.of(o.wide_interrupts) |
       ivhd::kPasidBits10.of(o.guest_tables ? o.pasid_bits - 1 : 0) |
       ivhd::kGuestLevels10.of(o.guest_five_levels) | ivhd::kHostLevels10.of(kSixLevels));
 }
@@ -106,9 +105,11 @@ Result<Table, std::string> build_ivrs(const Coverage& coverage, const IvrsOption
   for (const UnitCoverage& unit : coverage.units) {
     for (const DeviceScope& scope : unit.scopes)
       if (!expressible(scope))
-        return Failure{std::string("an IVRS names functions by bus number, not by a path of bridges")};
+        return Failure{
+            std::string("an IVRS names functions by bus number, not by a path of bridges")};
     if (unit.scopes.size() + unit.functions.size() > kMostEntries)
-      return Failure{std::string("the IVRS would have more device entries than its lengths can say")};
+      return Failure{
+          std::string("the IVRS would have more device entries than its lengths can say")};
   }
   Table table(header::kBytes);
   put_text(table, header::kSignature, "IVRS");
@@ -120,10 +121,10 @@ Result<Table, std::string> build_ivrs(const Coverage& coverage, const IvrsOption
   put(table, header::kCreatorRevision, std::uint32_t{1});
   constexpr std::uint64_t kGuestVirtual48 = 2, kVirtualBits = 64;
   put(table, header::kInfo,
-      static_cast<std::uint32_t>(
-          header::kFeatures.of(1) | header::kGuestVirtual.of(kGuestVirtual48) |
-          header::kPhysical.of(options.unit.host_address_bits) |
-          header::kVirtual.of(kVirtualBits)));
+      static_cast<std::uint32_t>(header::kFeatures.of(1) |
+                                 header::kGuestVirtual.of(kGuestVirtual48) |
+                                 header::kPhysical.of(options.unit.host_address_bits) |
+                                 header::kVirtual.of(kVirtualBits)));
   for (const std::uint8_t type : {ivrs::ivhd::kType10, ivrs::ivhd::kType11}) {
     bool first = true;
     for (const UnitCoverage& unit : coverage.units)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Layout of the IVRS table (48882 chapter 5): byte offsets of the fields that a parser or a builder of
-// coverage needs.
+// Layout of the IVRS table (48882 chapter 5): byte offsets of the fields that a parser or a builder
+// of coverage needs.
 //
 // Layout only: constexpr, no I/O, no state.
 #pragma once

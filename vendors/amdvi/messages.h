@@ -3,8 +3,8 @@
 // The unit's own interrupts: through the MSI capability of its PCI function, which the embedder
 // tells it of, or, with Control.IntCapXTEn, through the XT registers (48882 section 3.4.12).
 //
-// Works on the register file under the unit's lock; messages are sent by the caller once the lock is
-// gone. Never sends by itself.
+// Works on the register file under the unit's lock; messages are sent by the caller once the lock
+// is gone. Never sends by itself.
 #pragma once
 
 #include <array>

@@ -11,27 +11,27 @@
 namespace weir::amdvi {
 
 struct Options {
-  // NpCache: software announces new mappings as well. Nothing that is not present is cached here; the
-  // bit is for whoever shadows the guest's tables.
+  // NpCache: software announces new mappings as well. Nothing that is not present is cached here;
+  // the bit is for whoever shadows the guest's tables.
   bool caching_mode = false;
-  bool device_tlb = false;           // IotlbSup: DTE.I and INVALIDATE_IOTLB_PAGES
-  bool prefetch = false;             // PreFSup
-  bool page_requests = false;        // PPRSup
-  bool enhanced_requests = false;    // EPHSup
-  bool invalidate_all = true;        // IASup
-  bool wide_interrupts = false;      // GASup: 128-bit interrupt entries
-  bool x2apic = false;               // XTSup; needs wide_interrupts
-  bool guest_apic = false;           // GAMSup; needs wide_interrupts
-  bool guest_tables = false;         // GTSup
-  bool guest_io = false;             // GIoSup; needs guest_tables
-  bool guest_five_levels = false;    // GATS
-  bool gcr3_root_is_gpa = false;     // GCR3TRPModeSup: nested tables, the root among them
-  bool no_execute = false;           // NXSup
-  bool accessed = false;             // HASup
-  bool dirty = false;                // HDSup; needs accessed
-  unsigned gcr3_levels = 1;          // GLXSup: 1…3
-  unsigned pasid_bits = 16;          // PASmax, with guest_tables: 1…20
-  unsigned host_address_bits = 52;   // PASize: 12…52
+  bool device_tlb = false;          // IotlbSup: DTE.I and INVALIDATE_IOTLB_PAGES
+  bool prefetch = false;            // PreFSup
+  bool page_requests = false;       // PPRSup
+  bool enhanced_requests = false;   // EPHSup
+  bool invalidate_all = true;       // IASup
+  bool wide_interrupts = false;     // GASup: 128-bit interrupt entries
+  bool x2apic = false;              // XTSup; needs wide_interrupts
+  bool guest_apic = false;          // GAMSup; needs wide_interrupts
+  bool guest_tables = false;        // GTSup
+  bool guest_io = false;            // GIoSup; needs guest_tables
+  bool guest_five_levels = false;   // GATS
+  bool gcr3_root_is_gpa = false;    // GCR3TRPModeSup: nested tables, the root among them
+  bool no_execute = false;          // NXSup
+  bool accessed = false;            // HASup
+  bool dirty = false;               // HDSup; needs accessed
+  unsigned gcr3_levels = 1;         // GLXSup: 1…3
+  unsigned pasid_bits = 16;         // PASmax, with guest_tables: 1…20
+  unsigned host_address_bits = 52;  // PASize: 12…52
 };
 
 enum class Profile : std::uint8_t {

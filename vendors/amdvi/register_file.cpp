@@ -41,13 +41,14 @@ RegisterFile::RegisterFile(const Options& options)
   set(reg::efr::kRegister, features_);
   set(reg::efr2::kRegister, feature2_value(options));
   // 2^8 entries each is the least, and what they have at reset (3.4.1).
-  for (const auto& base : {reg::kCommandBase, reg::kEventBase, reg::kRequestBase,
-                           reg::kGuestLogBase})
+  for (const auto& base :
+       {reg::kCommandBase, reg::kEventBase, reg::kRequestBase, reg::kGuestLogBase})
     set(base, reg::ring::kLength.of(reg::ring::kLeastLength));
 }
 
 std::size_t RegisterFile::index_of(const reg::Register& r) {
-  const auto found = std::ranges::lower_bound(reg::kRegisters, r.offset, {}, &reg::Register::offset);
+  const auto found =
+      std::ranges::lower_bound(reg::kRegisters, r.offset, {}, &reg::Register::offset);
   return static_cast<std::size_t>(found - reg::kRegisters.begin());
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The register file: plain words, and the access rules of registers.h applied to reads and writes of
-// 4 and 8 bytes. It knows bits, not behaviour: a write answers with the register it touched, and
+// The register file: plain words, and the access rules of registers.h applied to reads and writes
+// of 4 and 8 bytes. It knows bits, not behaviour: a write answers with the register it touched, and
 // whoever called acts on it. Copying it is a snapshot of every register.
 //
 // Not thread-safe: the unit's lock is held by every caller.

@@ -145,12 +145,28 @@ inline constexpr Register kGuestLogTail =
     ring::pointer(0x2048, "GALOG_TAIL", "guest APIC log tail", ring::kShortPointerLayout,
                   efr::kGuestApicMode.of(1));
 
-inline constexpr std::array kRegisters = {
-    device_table::kRegister, kCommandBase,       kEventBase,    control::kRegister,
-    exclusion::kBase,        exclusion::kLimit,  efr::kRegister, kRequestBase,
-    kGuestLogBase,           guest_log_tail::kRegister, xt::kEvent, xt::kRequest,
-    xt::kGuest,              efr2::kRegister,    kCommandHead,  kCommandTail,
-    kEventHead,              kEventTail,         status::kRegister, kRequestHead,
-    kRequestTail,            kGuestLogHead,      kGuestLogTail};
+inline constexpr std::array kRegisters = {device_table::kRegister,
+                                          kCommandBase,
+                                          kEventBase,
+                                          control::kRegister,
+                                          exclusion::kBase,
+                                          exclusion::kLimit,
+                                          efr::kRegister,
+                                          kRequestBase,
+                                          kGuestLogBase,
+                                          guest_log_tail::kRegister,
+                                          xt::kEvent,
+                                          xt::kRequest,
+                                          xt::kGuest,
+                                          efr2::kRegister,
+                                          kCommandHead,
+                                          kCommandTail,
+                                          kEventHead,
+                                          kEventTail,
+                                          status::kRegister,
+                                          kRequestHead,
+                                          kRequestTail,
+                                          kGuestLogHead,
+                                          kGuestLogTail};
 
 }  // namespace weir::amdvi::reg

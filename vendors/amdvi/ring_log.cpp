@@ -21,17 +21,17 @@ constexpr LogShape kEvents{.base = reg::kEventBase,
                            .overflow = status::kEventOverflow.kMask,
                            .interrupt = status::kEventInterrupt.kMask,
                            .own_message = reg::xt::kEvent};
-constexpr LogShape kRequests{.base = reg::kRequestBase,
-                             .head = reg::kRequestHead,
-                             .tail = reg::kRequestTail,
-                             .entry_bytes = kLongEntry,
-                             .enable = control::kEnable.kMask | control::kRequestLog.kMask |
-                                       control::kPageRequests.kMask,
-                             .interrupt_enable = control::kRequestInterrupt.kMask,
-                             .run = status::kRequestRun.kMask,
-                             .overflow = status::kRequestOverflow.kMask,
-                             .interrupt = status::kRequestInterrupt.kMask,
-                             .own_message = reg::xt::kRequest};
+constexpr LogShape kRequests{
+    .base = reg::kRequestBase,
+    .head = reg::kRequestHead,
+    .tail = reg::kRequestTail,
+    .entry_bytes = kLongEntry,
+    .enable = control::kEnable.kMask | control::kRequestLog.kMask | control::kPageRequests.kMask,
+    .interrupt_enable = control::kRequestInterrupt.kMask,
+    .run = status::kRequestRun.kMask,
+    .overflow = status::kRequestOverflow.kMask,
+    .interrupt = status::kRequestInterrupt.kMask,
+    .own_message = reg::xt::kRequest};
 constexpr LogShape kGuest{.base = reg::kGuestLogBase,
                           .head = reg::kGuestLogHead,
                           .tail = reg::kGuestLogTail,
@@ -59,8 +59,7 @@ std::uint64_t ring_bytes(std::uint64_t base, std::uint64_t entry_bytes) {
   return bytes;
 }
 
-bool set_status(RegisterFile& registers, std::uint64_t status_bit,
-                std::uint64_t interrupt_enable) {
+bool set_status(RegisterFile& registers, std::uint64_t status_bit, std::uint64_t interrupt_enable) {
   const bool fresh = (registers.get(status::kRegister) & status_bit) == 0;
   registers.set_bits(status::kRegister, status_bit);
   return fresh && (registers.get(control::kRegister) & interrupt_enable) != 0;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A log in memory that the unit writes and software reads: events, page requests, the guest APIC log
-// (48882 sections 2.5.1, 2.6 and 2.7; the registers of 3.4.15). Entries appear in memory before the
-// tail moves over them, and the tail moves before the interrupt goes out. One slot stays empty; what
-// finds no room sets the overflow bit and is lost, and so is all that follows until software has
-// started the log again.
+// A log in memory that the unit writes and software reads: events, page requests, the guest APIC
+// log (48882 sections 2.5.1, 2.6 and 2.7; the registers of 3.4.15). Entries appear in memory before
+// the tail moves over them, and the tail moves before the interrupt goes out. One slot stays empty;
+// what finds no room sets the overflow bit and is lost, and so is all that follows until software
+// has started the log again.
 //
-// add() works under the unit's lock and reserves a slot; flush() is called without it and writes, one
-// thread at a time in the order of the slots. Never waits: who finds a writer leaves the entry to it.
+// add() works under the unit's lock and reserves a slot; flush() is called without it and writes,
+// one thread at a time in the order of the slots. Never waits: who finds a writer leaves the entry
+// to it.
 #pragma once
 
 #include <array>
@@ -27,11 +28,11 @@ struct LogShape {
   const reg::Register& head;
   const reg::Register& tail;
   std::uint64_t entry_bytes;
-  std::uint64_t enable;            // Control: all of them
-  std::uint64_t interrupt_enable;  // Control
-  std::uint64_t run;               // Status
-  std::uint64_t overflow;          // Status
-  std::uint64_t interrupt;         // Status
+  std::uint64_t enable;              // Control: all of them
+  std::uint64_t interrupt_enable;    // Control
+  std::uint64_t run;                 // Status
+  std::uint64_t overflow;            // Status
+  std::uint64_t interrupt;           // Status
   const reg::Register& own_message;  // XT register
 };
 [[nodiscard]] const LogShape& event_log_shape();

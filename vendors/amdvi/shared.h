@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the parts of a unit share: the registers under one lock, the few of them that device threads
-// read without it, the logs, the requests that register writes leave behind, and the list of tickets
-// that something waits for.
+// read without it, the logs, the requests that register writes leave behind, and the list of
+// tickets that something waits for.
 //
 // Register writes change bits and leave requests under the lock. One thread at a time, the runner
 // (unit.cpp), takes the requests up with no lock held, because that means calling the core, writing

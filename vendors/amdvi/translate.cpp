@@ -17,8 +17,8 @@ using pagetables::WalkFailure;
 using pagetables::X86FirstStage;
 using LeafResult = Result<Leaf<Gpa>, Fault>;
 
-// PR, PE and RZ of a page fault (2.5.3). An address beyond the reach of the tables, and one with bits
-// that skipped levels leave no room for, is present with neither.
+// PR, PE and RZ of a page fault (2.5.3). An address beyond the reach of the tables, and one with
+// bits that skipped levels leave no room for, is present with neither.
 [[nodiscard]] std::uint64_t flags_of(FaultReason reason) {
   if (reason == FaultReason::kNotPresent) return 0;
   if (reason == FaultReason::kReservedBits) return event::kPresent.kMask | event::kReserved.kMask;
@@ -43,10 +43,9 @@ using LeafResult = Result<Leaf<Gpa>, Fault>;
 
 [[nodiscard]] Fault guest_stage_fault(const Request& request, const Context& context,
                                       const WalkFailure& why) {
-  const Fault fault =
-      is_hardware_error(why.reason)
-          ? table_error(request, context, Gpa(why.entry_at), why.reason)
-          : make_page_fault(request, context, why.reason, flags_of(why.reason));
+  const Fault fault = is_hardware_error(why.reason)
+                          ? table_error(request, context, Gpa(why.entry_at), why.reason)
+                          : make_page_fault(request, context, why.reason, flags_of(why.reason));
   return with_place(fault, why, Stage::kStage1);
 }
 
@@ -91,8 +90,7 @@ void keep_out_of_exclusion(Leaf<Gpa>& leaf, Iova iova, const Settings& settings)
   const auto rights = Permissions::of(vendor_bits::kViewRead.is_set(context.vendor_bits),
                                       vendor_bits::kViewWrite.is_set(context.vendor_bits));
   if (!rights.allows(piece.access))
-    return Failure{
-        denied(context, piece, pagetables::missing_permission(rights, piece.access))};
+    return Failure{denied(context, piece, pagetables::missing_permission(rights, piece.access))};
   if (context.stage2_levels == 0) return identity_page(piece.iova, rights);
   auto leaf = walk_host(context, piece, scope, capabilities);
   if (!leaf) return leaf;
@@ -101,8 +99,8 @@ void keep_out_of_exclusion(Leaf<Gpa>& leaf, Iova iova, const Settings& settings)
   return leaf;
 }
 
-// Guest tables take canonical addresses. Under GIoV, PASID 0 has all addresses of their width from 0
-// up instead (the walk is the same: only the index bits are looked at).
+// Guest tables take canonical addresses. Under GIoV, PASID 0 has all addresses of their width from
+// 0 up instead (the walk is the same: only the index bits are looked at).
 [[nodiscard]] Result<std::uint64_t, WalkFailure> guest_input(const Context& context, Iova iova) {
   if (!vendor_bits::kWholeRange.is_set(context.vendor_bits)) return iova.value();
   const unsigned bits = pagetables::input_bits<X86FirstStage>(context.stage1_levels);
@@ -187,9 +185,9 @@ Fault denied(const Context& context, const Request& request, FaultReason reason)
 Fault table_error(const Request& request, const Context& context, Gpa at, FaultReason reason) {
   const std::uint64_t guest =
       vendor_bits::kGuest.is_set(context.vendor_bits) ? event::kGuest.kMask : 0;
-  Fault fault = make_fault(request, EventCode::kPageTableError, reason,
-                           guest | request_flags(request, false) |
-                               event::kErrorType.of(event::kMasterAbort));
+  Fault fault =
+      make_fault(request, EventCode::kPageTableError, reason,
+                 guest | request_flags(request, false) | event::kErrorType.of(event::kMasterAbort));
   fault.vendor_detail = detail_of(context);
   fault.entry_at = at.value();
   return fault;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The front door of an AMD-Vi remapping unit (AMD publication 48882): a register file to map into the
-// guest's address space, and nothing else; everything a guest does to the unit goes through it, its
-// rings and its memory. Made by Iommu::add_unit<amdvi::Unit>(register_base, options).
+// The front door of an AMD-Vi remapping unit (AMD publication 48882): a register file to map into
+// the guest's address space, and nothing else; everything a guest does to the unit goes through it,
+// its rings and its memory. Made by Iommu::add_unit<amdvi::Unit>(register_base, options).
 //
 // The unit is also a PCI function, which is the embedder's: its capability block is in
 // capability_block.h, and where its MSI capability points is told to the unit by set_msi.
 //
-// Registers may be accessed from any thread, at any offset and size; what the manual does not define
-// reads 0 and ignores writes. No call waits for a device: a ring that must wait stays parked.
+// Registers may be accessed from any thread, at any offset and size; what the manual does not
+// define reads 0 and ignores writes. No call waits for a device: a ring that must wait stays
+// parked.
 #pragma once
 
 #include <cstdint>
