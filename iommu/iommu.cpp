@@ -139,6 +139,9 @@ Stats Iommu::stats() const {
   stats.evictions = sum(core::Count::kEvictions);
   stats.context_reads = sum(core::Count::kContextReads);
   core_->books.add_to(stats);
+  const iotlb::FlushTracker::Waits waits = core_->tracker.waits();
+  stats.wait_time = waits.together;
+  stats.longest_wait = waits.longest;
   return stats;
 }
 
