@@ -135,6 +135,7 @@ struct Answer {
 void adopt(State& burst, const PortContext& found) {
   const Context& context = found.context;
   burst.context = context;
+  if (WEIR_BUG(kRightsForgotten)) burst.context.rights = Permissions::read_write();
   burst.context_changes = found.changes;
   burst.context_pasid = found.pasid;
   burst.key = found.key;
