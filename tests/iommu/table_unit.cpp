@@ -43,7 +43,7 @@ Result<pagetables::Leaf<Gpa>, Fault> TableUnit::walk(const iotlb::Context& conte
                        .level = leaf.error().level,
                        .entry_at = leaf.error().entry_at,
                        .code = kWalkFault,
-                       .recorded = true,
+                       .recorded = !context.silence_faults,
                        .references = leaf.error().references}};
 }
 
