@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "base/access.h"
 #include "base/address.h"
@@ -124,6 +125,9 @@ class IntervalMap {
   // Readers.
   // The mapping that holds the byte. Its range is the largest uniform window around it.
   [[nodiscard]] std::optional<Mapping> lookup(Iova at) const;
+  // The same for many at once, found[i] for at[i]: in a large map several times faster, since what
+  // one of them waits for is fetched beside the others'. REQUIRES: spans of one size.
+  void lookup(std::span<const Iova> at, std::span<std::optional<Mapping>> found) const;
   // The mapping that holds the byte, else the next one above. Beside a writer it may pass over one
   // that came or went during the call.
   [[nodiscard]] std::optional<Mapping> first_at_or_after(Iova at) const;

@@ -113,6 +113,9 @@ struct WalkFailure {
   FaultReason reason = FaultReason::kNotPresent;
   Stage stage = Stage::kNone;  // set where a lower stage failed; else the caller knows which it is
   std::uint8_t level = 0;      // 1 is the last level; 0: before any entry
+  // Where a lower stage failed on the way to an upper stage's entry: that entry's level. 0: it
+  // failed on the upper stage's answer, or there is no upper stage.
+  std::uint8_t upper_level = 0;
   std::uint64_t entry_at = 0;  // where the entry lies, in the space of the stage that failed
   std::uint32_t references = 0;
 };
@@ -216,6 +219,8 @@ template <TableReader Reader>
       if (failure.stage == Stage::kNone)
         failure = {
             .reason = FaultReason::kUpdateFailed, .level = update.level, .entry_at = update.at};
+      else
+        failure.upper_level = update.level;
       return Failure{failure};
     }
     if (!*done) return &update;
@@ -281,6 +286,7 @@ template <RadixFormat Format, TableReader Reader,
           const std::uint32_t counted = references;
           failure = loaded.error();
           failure.references = counted;
+          failure.upper_level = static_cast<std::uint8_t>(level);
           return Failure{failure};
         }
         entry = *loaded;

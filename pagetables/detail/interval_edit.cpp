@@ -31,11 +31,11 @@ Inner* IntervalTree::Edit::make_inner(unsigned level, const Piece* pieces, unsig
   inner->count = static_cast<std::uint16_t>(count);
   // Relaxed: the store that makes the node visible is a release.
   for (unsigned i = 0; i < count; ++i) {
-    inner->first[i].store(pieces[i].first, std::memory_order_relaxed);
+    inner->separate(i, pieces[i].first, std::memory_order_relaxed);
     inner->child[i].store(pieces[i].node, std::memory_order_relaxed);
   }
   for (unsigned i = count; i < kChildren; ++i)
-    inner->first[i].store(kNoKey, std::memory_order_relaxed);
+    inner->separate(i, kNoKey, std::memory_order_relaxed);
   return inner;
 }
 

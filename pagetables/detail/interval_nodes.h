@@ -24,9 +24,11 @@ struct Garbage {
 };
 
 // A leaf is small, because every change copies one and retires the old one; an inner node is wide,
-// because few of them hold everything above the leaves, and stay in near caches. README.md has what
-// else was measured.
-inline constexpr unsigned kLeafSlots = 16;
+// because few of them hold everything above the leaves, and stay in near caches. What a lookup
+// reads of a leaf are two lines with its keys and flags and one with the rest; of an inner node
+// three. README.md has what else was measured.
+inline constexpr std::size_t kLine = 64;
+inline constexpr unsigned kLeafSlots = 12;
 inline constexpr unsigned kChildren = 64;
 // Two neighbours that hold no more than this together become one.
 [[nodiscard]] constexpr unsigned merge_at(unsigned level) {
@@ -43,7 +45,7 @@ struct Node : Garbage {
   bool dropped = false;  // fresh, and already superseded by the same edit
 };
 
-struct alignas(64) Leaf : Node {
+struct alignas(kLine) Leaf : Node {
   struct Rest {
     std::uint64_t last;
     std::uint64_t output;
@@ -55,6 +57,7 @@ struct alignas(64) Leaf : Node {
   std::array<std::uint64_t, kLeafSlots> first;  // sorted
   std::array<Rest, kLeafSlots> rest;
   static_assert(kLeafSlots <= 16);
+  static constexpr unsigned kKeyLines = 2;  // from the beginning of the leaf
 
   [[nodiscard]] Mapping at(unsigned slot) const;
   void set(unsigned slot, const Mapping& m);
@@ -65,12 +68,24 @@ struct alignas(64) Leaf : Node {
   void finish(unsigned n);
 };
 
+static_assert(sizeof(Leaf) == (Leaf::kKeyLines * kLine) + (kLeafSlots * sizeof(Leaf::Rest)));
+
 // Child i holds the mappings that lie wholly in [first[i], first[i + 1]); first[0] is not looked
-// at: what a child 0 begins at is its parent's business.
-struct alignas(64) Inner : Node {
-  std::array<std::atomic<std::uint64_t>, kChildren> first;
+// at: what a child 0 begins at is its parent's business. `coarse` repeats every eighth separator.
+struct alignas(kLine) Inner : Node {
+  static constexpr unsigned kStep = kLine / sizeof(std::uint64_t);
+
+  alignas(kLine) std::array<std::atomic<std::uint64_t>, kStep> coarse;
+  alignas(kLine) std::array<std::atomic<std::uint64_t>, kChildren> first;
   std::array<std::atomic<Node*>, kChildren> child;
+
+  // Sets separator `i` to `key`. Relaxed is enough in a node that nobody sees yet.
+  void separate(unsigned i, std::uint64_t key, std::memory_order order) {
+    if (i % kStep == 0) coarse[i / kStep].store(key, order);
+    first[i].store(key, order);
+  }
 };
+static_assert(kChildren == Inner::kStep * Inner::kStep);
 
 // slot_of: the highest slot whose key is at most `key`, or 0. Without branches: a lookup's
 // addresses are as good as random, and one mispredicted branch costs more than all these
@@ -83,22 +98,26 @@ struct alignas(64) Inner : Node {
     return leaf.count - 1U;
   return slot;
 }
-[[nodiscard]] inline unsigned slot_of(const Inner& inner, std::uint64_t key) {
-  // Relaxed: separators move only across addresses where nothing is mapped, so that either side of
-  // one gives a right answer for a moment of the lookup (interval_tree.h).
-  const auto at_most = [&](unsigned i) {
-    return inner.first[i].load(std::memory_order_relaxed) <= key ? 1U : 0U;
-  };
-  constexpr unsigned kStep = 8;
-  static_assert(kChildren == kStep * 8);
-  unsigned coarse = 0;
-  for (unsigned i = 1; i < 8; ++i) coarse += at_most(i * kStep);
-  const unsigned base = coarse * kStep;
-  unsigned slot = base;
-  for (unsigned i = 1; i < kStep; ++i) slot += at_most(base + i);
+// In two steps, for lookups that go together: the first slot of a line of separators, then the slot
+// in it. Relaxed: separators move only across addresses where nothing is mapped, so that either
+// side of one gives a right answer for a moment of the lookup (interval_tree.h); and so does one
+// side by the coarse copy and the other by the separator itself.
+[[nodiscard]] inline unsigned line_of(const Inner& inner, std::uint64_t key) {
+  unsigned line = 0;
+  for (unsigned i = 1; i < Inner::kStep; ++i)
+    line += inner.coarse[i].load(std::memory_order_relaxed) <= key ? 1U : 0U;
+  return line * Inner::kStep;
+}
+[[nodiscard]] inline unsigned slot_in_line(const Inner& inner, unsigned line, std::uint64_t key) {
+  unsigned slot = line;
+  for (unsigned i = 1; i < Inner::kStep; ++i)
+    slot += inner.first[line + i].load(std::memory_order_relaxed) <= key ? 1U : 0U;
   if (key == kNoKey && slot >= inner.count) [[unlikely]]
     return inner.count - 1U;
   return slot;
+}
+[[nodiscard]] inline unsigned slot_of(const Inner& inner, std::uint64_t key) {
+  return slot_in_line(inner, line_of(inner, key), key);
 }
 
 [[nodiscard]] inline Leaf& as_leaf(Node& node) { return static_cast<Leaf&>(node); }

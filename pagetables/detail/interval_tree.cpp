@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pagetables/detail/interval_tree.h"
 
+#include <algorithm>
+
 #include "pagetables/detail/interval_edit.h"
 
 namespace weir::pagetables::detail {
@@ -16,18 +18,65 @@ std::optional<Mapping> IntervalTree::lookup(std::uint64_t at) const {
   // Acquire: pairs with the release that published the root; its nodes are complete.
   const Node* node = root_.load(std::memory_order_acquire);
   if (node == nullptr) return std::nullopt;
-  while (node->level != 0) {
+  for (unsigned level = node->level; level != 0; --level) {
     const Inner& inner = as_inner(*node);
     // Acquire: pairs with replace_leaf's release, or with that of the root.
     node = inner.child[slot_of(inner, at)].load(std::memory_order_acquire);
   }
   const Leaf& leaf = as_leaf(*node);
   // The slot is known only when the keys are here; by then the line that holds the rest is, too.
-  for (unsigned i = 0; i < kLeafSlots; i += 64 / sizeof(Leaf::Rest))
+  for (unsigned i = 0; i < kLeafSlots; i += kLine / sizeof(Leaf::Rest))
     __builtin_prefetch(&leaf.rest[i]);
   const unsigned slot = slot_of(leaf, at);
   if (!holds(leaf, slot, at)) return std::nullopt;
   return leaf.at(slot);
+}
+
+// Step by step for all of them: while the lines that one lookup waits for are on their way, the
+// others ask for theirs.
+void IntervalTree::lookup_together(std::span<const Iova> at,
+                                   std::span<std::optional<Mapping>> found) const {
+  // Acquire: as in lookup.
+  const Node* const root = root_.load(std::memory_order_acquire);
+  const std::size_t count = at.size();
+  if (root == nullptr) {
+    std::ranges::fill(found, std::nullopt);
+    return;
+  }
+  std::array<const Node*, kTogether> node;
+  std::array<unsigned, kTogether> slot;
+  std::fill_n(node.begin(), count, root);
+  // All leaves are equally deep.
+  for (unsigned level = root->level; level != 0; --level) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const Inner& inner = as_inner(*node[i]);
+      slot[i] = line_of(inner, at[i].value());
+      __builtin_prefetch(&inner.first[slot[i]]);
+      __builtin_prefetch(&inner.child[slot[i]]);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const Inner& inner = as_inner(*node[i]);
+      const unsigned child = slot_in_line(inner, slot[i], at[i].value());
+      // Acquire: as in lookup.
+      node[i] = inner.child[child].load(std::memory_order_acquire);
+      // An inner node's coarse separators, or a leaf's keys.
+      const auto* const lines = reinterpret_cast<const std::byte*>(node[i]);
+      if (level == 1) __builtin_prefetch(lines);
+      __builtin_prefetch(lines + kLine);
+    }
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const Leaf& leaf = as_leaf(*node[i]);
+    slot[i] = slot_of(leaf, at[i].value());
+    __builtin_prefetch(&leaf.rest[slot[i]]);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const Leaf& leaf = as_leaf(*node[i]);
+    if (holds(leaf, slot[i], at[i].value()))
+      found[i] = leaf.at(slot[i]);
+    else
+      found[i].reset();
+  }
 }
 
 std::optional<Mapping> IntervalTree::first_at_or_after(std::uint64_t at) const {
@@ -98,12 +147,12 @@ bool IntervalTree::insert_in_place(const Path& path, const Mapping& mapping) {
 bool IntervalTree::insert(const Mapping& mapping) {
   const Path path = descend(mapping.range.first.value());
   if (path.bound_in != nullptr) {
-    std::atomic<std::uint64_t>& bound = path.bound_in->first[path.bound_slot];
+    const std::uint64_t last = mapping.range.last.value();
     // Rule 2. What begins above `last` begins above the raised separator, which therefore does not
     // pass the end of the address space. Relaxed load: the writer's own word. Release: whoever
     // sees a mapping that was stored later sees this first.
-    if (bound.load(std::memory_order_relaxed) <= mapping.range.last.value())
-      bound.store(mapping.range.last.value() + 1, std::memory_order_release);
+    if (path.bound_in->first[path.bound_slot].load(std::memory_order_relaxed) <= last)
+      path.bound_in->separate(path.bound_slot, last + 1, std::memory_order_release);
   }
   if (path.leaf != nullptr && path.leaf->count < kLeafSlots) return insert_in_place(path, mapping);
 

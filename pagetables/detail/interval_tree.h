@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The B+tree behind the interval map: disjoint mappings, sorted. lookup and first_at_or_after: any
-// thread beside the writer, wait-free. insert, erase and clear: the writer. Nothing here knows
-// about limits or the page index.
+// The B+tree behind the interval map: disjoint mappings, sorted. lookup, lookup_together and
+// first_at_or_after: any thread beside the writer, wait-free. insert, erase and clear: the writer.
+// Nothing here knows about limits or the page index.
 //
 // Three rules make a reader's plain descent right at every moment:
 //   1. What is reachable is complete: a new leaf or subtree is published by one pointer store.
@@ -19,6 +19,7 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "pagetables/detail/interval_nodes.h"
 
@@ -33,6 +34,9 @@ class IntervalTree {
 
   [[nodiscard]] std::optional<Mapping> lookup(std::uint64_t at) const;
   [[nodiscard]] std::optional<Mapping> first_at_or_after(std::uint64_t at) const;
+  // REQUIRES: as many of one as of the other, kTogether at most.
+  static constexpr std::size_t kTogether = 32;
+  void lookup_together(std::span<const Iova> at, std::span<std::optional<Mapping>> found) const;
 
   // False: no memory, nothing changed. REQUIRES: overlaps no mapping; first <= last.
   [[nodiscard]] bool insert(const Mapping& mapping);

@@ -2,6 +2,7 @@
 #include "tests/model/small_worlds.h"
 
 #include "tests/model/entry_maker.h"
+#include "tests/model/small_world_parts.h"
 
 namespace weir::model {
 namespace {
@@ -32,16 +33,6 @@ std::vector<std::uint64_t> inputs(const Format& format) {
   std::uint64_t ones = 0x123;
   for (unsigned level = 1; level <= levels_of(format); ++level) ones |= bit(level_lg2(level));
   return {0x10, ones, 0x20 | std::uint64_t{2} << level_lg2(levels_of(format))};
-}
-
-std::vector<Ask> asks(const Format& format) {
-  std::vector<Ask> all = {{.read = true}, {.write = true}, {.read = true, .write = true}};
-  if (!std::holds_alternative<X86FirstStage>(format)) return all;
-  all.push_back({.execute = true});
-  all.push_back({.read = true, .privileged = true});
-  all.push_back({.write = true, .privileged = true});
-  all.push_back({.execute = true, .privileged = true});
-  return all;
 }
 
 std::uint64_t visit_all(World& world, const std::vector<Ask>& all, const Visit& visit) {
@@ -80,27 +71,6 @@ std::vector<std::uint64_t> upper_bits(const Format& format) {
           bit(29)};
 }
 
-// The bits of one entry of a pair.
-std::vector<std::uint64_t> pair_bits(const Format& format) {
-  std::vector<std::uint64_t> all;
-  const RightBits r = right_bits(format);
-  const std::uint64_t mask = r.present | r.read | r.write | r.user | r.no_execute |
-                             shape_bits(format) |
-                             (std::holds_alternative<AmdV1>(format)           ? bit(55)
-                              : std::holds_alternative<X86FirstStage>(format) ? bit(16)
-                                                                              : bit(11));
-  for (unsigned n = 0; n < 64; ++n)
-    if (has(mask, bit(n))) all.push_back(bit(n));
-  return all;
-}
-
-std::uint64_t spread(std::uint64_t value, const std::vector<std::uint64_t>& onto) {
-  std::uint64_t word = 0;
-  for (std::size_t n = 0; n < onto.size(); ++n)
-    if (has(value, bit(static_cast<unsigned>(n)))) word |= onto[n];
-  return word;
-}
-
 std::uint64_t next_address(unsigned level) { return level == 1 ? kOutput : (level - 1) * kPage; }
 
 }  // namespace
@@ -134,7 +104,7 @@ std::vector<Format> small_world_formats() {
 std::uint64_t visit_one_entry_worlds(const Format& format, const Visit& visit, unsigned stride) {
   std::uint64_t visits = 0;
   World world = chain(format);
-  const std::vector<Ask> all = asks(world.upper);
+  const std::vector<Ask> all = every_ask(world.upper);
   for (unsigned level = 1; level <= levels_of(format); ++level) {
     const World whole = world;
     for (const std::uint64_t upper : upper_bits(format)) {
@@ -151,7 +121,7 @@ std::uint64_t visit_one_entry_worlds(const Format& format, const Visit& visit, u
 std::uint64_t visit_two_entry_worlds(const Format& format, const Visit& visit) {
   std::uint64_t visits = 0;
   World world = chain(format);
-  const std::vector<Ask> all = asks(world.upper);
+  const std::vector<Ask> all = every_ask(world.upper);
   const std::vector<std::uint64_t> which = pair_bits(format);
   const std::uint64_t combinations = bit(static_cast<unsigned>(which.size()));
   for (unsigned level = 2; level <= levels_of(format); ++level) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <iterator>
 #include <map>
@@ -116,10 +117,14 @@ TEST_P(IntervalMapDifferential, AgreesWithTheList) {
       removed += static_cast<int>(expected.removed);
     }
     ASSERT_EQ(map.size(), list.size()) << step;
-    for (const Iova at :
-         {range.first, range.last, range.first - 1, range.last + 1, guest.range(random).first}) {
-      ASSERT_EQ(map.lookup(at), list.lookup(at)) << step << " at " << at.value();
-      ASSERT_EQ(map.first_at_or_after(at), list.first_at_or_after(at)) << step;
+    const std::array asked = {range.first, range.last, range.first - 1, range.last + 1,
+                              guest.range(random).first};
+    std::array<std::optional<Mapping>, asked.size()> found;
+    map.lookup(asked, found);
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+      ASSERT_EQ(found[i], list.lookup(asked[i])) << step << " at " << asked[i].value();
+      ASSERT_EQ(map.lookup(asked[i]), found[i]) << step << " at " << asked[i].value();
+      ASSERT_EQ(map.first_at_or_after(asked[i]), list.first_at_or_after(asked[i])) << step;
     }
   }
   EXPECT_GT(mapped, steps / 40);
@@ -177,8 +182,17 @@ TEST(IntervalMapAtScale, AgreesWithAnOrderedMap) {
     for (const std::uint64_t probe : {at, random() % kSpace, random() % kSpace})
       ASSERT_EQ(map.lookup(Iova(probe)), expected_at(probe)) << step << " at " << probe;
     if (step % 50'000 != 49'999) continue;
-    for (std::uint64_t probe = 0; probe < kSpace; ++probe)
-      ASSERT_EQ(map.lookup(Iova(probe)), expected_at(probe)) << step << " at " << probe;
+    // More than go together, and a rest.
+    std::array<Iova, 80> asked;
+    std::array<std::optional<Mapping>, asked.size()> found;
+    for (std::uint64_t probe = 0; probe < kSpace; probe += asked.size()) {
+      for (std::size_t i = 0; i < asked.size(); ++i) asked[i] = Iova(probe + i);
+      map.lookup(asked, found);
+      for (std::size_t i = 0; i < asked.size(); ++i) {
+        ASSERT_EQ(found[i], expected_at(probe + i)) << step << " at " << probe + i;
+        ASSERT_EQ(map.lookup(asked[i]), found[i]) << step << " at " << probe + i;
+      }
+    }
   }
   EXPECT_GT(most, 20'000U);
 }

@@ -89,6 +89,20 @@ struct alignas(64) Told {
   std::atomic<std::uint64_t> version{0};
 };
 
+// In each of the three ways; together with others that lie anywhere.
+template <typename Anywhere>
+std::optional<Mapping> ask(const IntervalMap& map, Iova at, Anywhere anywhere, std::uint64_t how) {
+  if (how % 8 == 0) return map.first_at_or_after(at);
+  if (how % 4 != 1) return map.lookup(at);
+  std::array<Iova, 6> all;
+  for (Iova& other : all) other = Iova(anywhere());
+  std::array<std::optional<Mapping>, all.size()> found;
+  const std::size_t mine = how / 8 % all.size();
+  all[mine] = at;
+  map.lookup(all, found);
+  return found[mine];
+}
+
 class IntervalMapStress : public testing::TestWithParam<World> {};
 
 TEST_P(IntervalMapStress, ALookupGivesOneMappingThatExisted) {
@@ -118,7 +132,8 @@ TEST_P(IntervalMapStress, ALookupGivesOneMappingThatExisted) {
       const Iova at(first_of(slot) + random() % world.slot_bytes);
       epochs.enter(reader);
       const std::uint64_t before = told[slot].version.load();
-      const auto m = random() % 8 == 0 ? map.first_at_or_after(at) : map.lookup(at);
+      const auto m = ask(
+          map, at, [&] { return first_of(random() % world.slots); }, random());
       const std::uint64_t after = told[slot].version.load();
       epochs.leave(reader);
       if (m && !seal_holds(*m)) complain("broken seal at slot", slot);

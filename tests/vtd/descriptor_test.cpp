@@ -11,6 +11,7 @@ namespace {
 
 using descriptor::Command;
 using descriptor::decode;
+using descriptor::Width;
 using descriptor::Error;
 using descriptor::Nothing;
 using descriptor::Wait;
@@ -21,13 +22,13 @@ using iotlb::Scope;
 constexpr Options kOptions{.device_tlb = true, .max_address_mask = 18};
 
 [[nodiscard]] Invalidation invalidation(const Words& words) {
-  const auto command = decode(words, kOptions, 0);
+  const auto command = decode(words, Width::k128, kOptions, 0);
   EXPECT_TRUE(command && std::holds_alternative<Invalidation>(*command));
   return command ? std::get<Invalidation>(*command) : Invalidation{};
 }
 
 [[nodiscard]] std::optional<Error> error(const Words& words, const Options& options = kOptions) {
-  const auto command = decode(words, options, 0);
+  const auto command = decode(words, Width::k128, options, 0);
   if (command) return std::nullopt;
   return command.error();
 }
@@ -44,14 +45,14 @@ TEST(DescriptorTest, RealDescriptors) {
   EXPECT_EQ(pages.domain, DomainId{4});
   EXPECT_EQ(pages.range, (AddressRange<Iova>{Iova(0xffffe000), Iova(0xffffffff)}));
   EXPECT_FALSE(pages.leaf_only);
-  const auto wait = decode({0x200000025, 0x6a98004}, kOptions, 0);
+  const auto wait = decode({0x200000025, 0x6a98004}, Width::k128, kOptions, 0);
   ASSERT_TRUE(wait && std::holds_alternative<Wait>(*wait));
   EXPECT_EQ(std::get<Wait>(*wait).status_at, Gpa(0x6a98004));
   EXPECT_EQ(std::get<Wait>(*wait).status, 2U);
   EXPECT_FALSE(std::get<Wait>(*wait).interrupt);
-  const auto index_cache = decode({0x4, 0}, kOptions, 0);
+  const auto index_cache = decode({0x4, 0}, Width::k128, kOptions, 0);
   EXPECT_TRUE(index_cache && std::holds_alternative<Nothing>(*index_cache));
-  const auto device = decode({0x10000000003, 0xffff8000}, kOptions, 0);
+  const auto device = decode({0x10000000003, 0xffff8000}, Width::k128, kOptions, 0);
   EXPECT_TRUE(device && std::holds_alternative<Nothing>(*device));
 }
 
@@ -138,12 +139,12 @@ TEST(DescriptorTest, AddressMaskBeyondMamv) {
   // Only page-selective requests have a mask.
   EXPECT_FALSE(error({0x22, 63}));
   // The widest mask a unit can allow covers the whole space.
-  const auto widest = decode({0x32, 63}, Options{.max_address_mask = 63}, 0);
+  const auto widest = decode({0x32, 63}, Width::k128, Options{.max_address_mask = 63}, 0);
   ASSERT_TRUE(widest);
   EXPECT_EQ(std::get<Invalidation>(*widest).range, whole_space<Iova>());
-  const auto half = decode({0x32, 51}, Options{.max_address_mask = 63}, 0);
+  const auto half = decode({0x32, 51}, Width::k128, Options{.max_address_mask = 63}, 0);
   EXPECT_EQ(std::get<Invalidation>(*half).range.last, Iova(~std::uint64_t{0} >> 1));
-  const auto all = decode({0x32, 52}, Options{.max_address_mask = 63}, 0);
+  const auto all = decode({0x32, 52}, Width::k128, Options{.max_address_mask = 63}, 0);
   EXPECT_EQ(std::get<Invalidation>(*all).range, whole_space<Iova>());
 }
 

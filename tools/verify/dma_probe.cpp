@@ -65,6 +65,16 @@ void DmaProbe::prepare(const Dma& dma) {
   writes_.clear();
 }
 
+void DmaProbe::set_updates_aside(bool data_written) {
+  if (updates_ == TableUpdates::kNone) return;
+  const auto is_update = [](const Write& write) {
+    return write.size == sizeof(std::uint64_t) && write.first.page_offset(3) == 0;
+  };
+  // The access is the last change, if it is one.
+  const auto end = writes_.end() - (data_written && !writes_.empty() ? 1 : 0);
+  writes_.erase(std::remove_if(writes_.begin(), end, is_update), end);
+}
+
 void DmaProbe::restore(const Dma& dma) {
   for (const Write& write : writes_) {
     // Reached beyond what was foreseen: what was there is lost, and data must not become a table.
@@ -82,9 +92,11 @@ Sighting DmaProbe::run(DmaPort& port, const Dma& dma) {
   if (dma.access == Access::kRead) {
     std::vector<std::byte> got(dma.size);
     const bool succeeded = port.read(dma.iova, got).ok();
+    set_updates_aside(false);
     seen = look_at_read(port, dma, succeeded, got);
   } else {
     const bool succeeded = port.write(dma.iova, std::span<const std::byte>(data)).ok();
+    set_updates_aside(succeeded && messages_.empty());
     seen = look_at_write(dma, succeeded, data);
   }
   restore(dma);

@@ -18,7 +18,7 @@
 #include "iommu/dma_port.h"
 #include "iommu/sinks.h"
 #include "tools/verify/guest_ram.h"
-#include "tools/verify/vtd_legacy_case.h"
+#include "tools/verify/vtd_case.h"
 
 namespace weir::verify {
 
@@ -32,7 +32,10 @@ struct Sighting {
 
 class DmaProbe final : public InterruptSink, public DirtySink {
  public:
-  explicit DmaProbe(GuestRam& ram) : ram_(ram) {}
+  // Whether walks may set accessed and dirty bits: such a change of one word is reported like any
+  // other, before the access itself.
+  enum class TableUpdates : std::uint8_t { kNone, kPossible };
+  DmaProbe(GuestRam& ram, TableUpdates updates) : ram_(ram), updates_(updates) {}
 
   [[nodiscard]] Sighting run(DmaPort& port, const Dma& dma);
 
@@ -57,6 +60,8 @@ class DmaProbe final : public InterruptSink, public DirtySink {
   };
 
   void prepare(const Dma& dma);
+  // Takes the changes of tables off what was reported.
+  void set_updates_aside(bool data_written);
   void restore(const Dma& dma);
   void add_place(Gpa at, unsigned size);
   [[nodiscard]] std::vector<std::byte> fresh_bytes(unsigned size);
@@ -70,6 +75,7 @@ class DmaProbe final : public InterruptSink, public DirtySink {
   [[nodiscard]] std::string check_untouched(std::optional<Gpa> reached) const;
 
   GuestRam& ram_;
+  const TableUpdates updates_;
   std::uint64_t serial_ = 0;  // makes the bytes of each access its own
   std::vector<Place> places_;
   std::vector<Message> messages_;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/verify/machine.h"
 
-#include "tools/verify/vtd_legacy_machine.h"
+#include "tools/verify/vtd_ir_machine.h"
+#include "tools/verify/vtd_machine.h"
 
 namespace weir::verify {
 namespace {
@@ -13,6 +14,9 @@ struct Mode {
 
 constexpr Mode kModes[] = {
     {"vtd-legacy", make_vtd_legacy_machine},
+    {"vtd-sm-ss", make_vtd_scalable_machine},
+    {"vtd-sm-fs", make_vtd_scalable_machine},
+    {"vtd-ir", make_vtd_ir_machine},
 };
 
 const Mode* find(const std::string& name) {

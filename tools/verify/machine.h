@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,10 @@ struct Verdict {
   bool agrees = false;
   std::string expected;  // in words: `res`, then what else is permitted
   std::string got;
+  // Paging entries of which the vector says what they hold afterwards (accessed and dirty bits):
+  // counted apart, never part of `agrees`.
+  std::uint64_t entries_as_given = 0;
+  std::uint64_t entries_otherwise = 0;
 };
 
 class Machine {

@@ -26,6 +26,8 @@ void Report::add(const std::string& deviation, const Verdict& verdict, std::uint
   const auto in_full = [&] {
     return Disagreement{file.path, case_number, index, operation, verdict};
   };
+  file.tally.entries_as_given += verdict.entries_as_given;
+  file.tally.entries_otherwise += verdict.entries_otherwise;
   if (deviation.empty()) {
     ++(verdict.agrees ? file.tally.passed : file.tally.failed);
     if (!verdict.agrees && failures_.size() < limits_.failures) failures_.push_back(in_full());
@@ -57,6 +59,9 @@ void Report::print(std::ostream& out) const {
     out << file.path << ": " << file.mode << ", " << tally.cases << " cases, " << tally.operations()
         << " operations: " << tally.passed << " passed, " << tally.failed << " failed, "
         << tally.deviation_set() << " where QEMU deviates\n";
+    if (tally.entries_as_given + tally.entries_otherwise != 0)
+      out << "  accessed and dirty bits, counted apart: " << tally.entries_as_given
+          << " entries as given, " << tally.entries_otherwise << " otherwise\n";
   }
   for (const Disagreement& failure : failures_) print_in_full(out, "FAILED", failure);
   const Tally sum = total();

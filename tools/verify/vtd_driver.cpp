@@ -10,7 +10,6 @@ namespace {
 
 using namespace vtd_registers;
 
-constexpr unsigned kQueueSlots = kPageSize / kDescriptorBytes;  // QS = 0
 // Nothing is in flight when the driver waits, so a unit that needs more is stuck.
 constexpr int kPatience = 100;
 
@@ -65,37 +64,76 @@ VtdDriver::Outcome VtdDriver::command(std::uint32_t bit, bool on, const char* na
   return Failure{std::string("GSTS.") + name + " does not become " + (on ? "1" : "0")};
 }
 
-VtdDriver::Outcome VtdDriver::start(Gpa root, bool through_queue) {
-  through_queue_ = through_queue;
-  if (through_queue) {
+VtdDriver::Outcome VtdDriver::start(Gpa root, Start how) {
+  how_ = how;
+  if (how.through_queue) {
     if (const auto started = start_queue(); !started) return started;
+  } else if (how.scalable) {
+    return Failure{std::string("scalable mode without a queue")};
   }
   if (const auto set = set_root(root); !set) return set;
   return set_translation(true);
 }
 
 VtdDriver::Outcome VtdDriver::set_root(Gpa root) {
-  write64(kRtaddr, root.value());
+  write64(kRtaddr, root.value() | kRootMode.of(how_.scalable ? 1 : 0));
   return command(kRootPointer, true, "RTPS");
 }
 
 VtdDriver::Outcome VtdDriver::set_translation(bool on) { return command(kTranslation, on, "TES"); }
 
-VtdDriver::Outcome VtdDriver::invalidate(const Invalidate& command) {
-  const bool context = command.what == Invalidate::What::kContext;
-  if (!through_queue_) {
-    return context ? invalidate_context_by_register(command)
-                   : invalidate_iotlb_by_register(command);
-  }
+VtdDriver::Descriptor VtdDriver::descriptor_of(const Invalidate& command) const {
+  using What = Invalidate::What;
+  using Granularity = Invalidate::Granularity;
   Descriptor descriptor;
-  descriptor.low = kType.of(context ? kTypeContext : kTypeIotlb) |
-                   kGranularity.of(number_of(command.granularity)) | kDomain.of(command.domain);
-  if (context) {
-    descriptor.low |= kSource.of(command.source) | kFunctionMask.of(command.function_mask);
-  } else {
-    descriptor.low |= kDrain.of(3);
-    if (command.granularity == Invalidate::Granularity::kFine) descriptor.high = iva_word(command);
+  descriptor.low = kDomain.of(command.domain);
+  switch (command.what) {
+    case What::kContext:
+      descriptor.low |= kType.of(kTypeContext) | kGranularity.of(number_of(command.granularity)) |
+                        kSource.of(command.source) | kFunctionMask.of(command.function_mask);
+      break;
+    case What::kIotlb:
+      descriptor.low |= kType.of(kTypeIotlb) | kGranularity.of(number_of(command.granularity)) |
+                        kDrain.of(3);
+      break;
+    case What::kPasidCache: {
+      const std::uint64_t granularity = command.granularity == Granularity::kDomain  ? 0
+                                        : command.granularity == Granularity::kPasid ? 1
+                                                                                     : 3;
+      descriptor.low |=
+          kType.of(kTypePasidCache) | kGranularity.of(granularity) | kPasid.of(command.pasid);
+      break;
+    }
+    case What::kPasidIotlb:
+      descriptor.low |= kType.of(kTypePasidIotlb) |
+                        kGranularity.of(command.granularity == Granularity::kPasid ? 2 : 3) |
+                        kPasid.of(command.pasid);
+      break;
   }
+  if (command.what != What::kContext && command.granularity == Granularity::kFine)
+    descriptor.high = iva_word(command);
+  return descriptor;
+}
+
+VtdDriver::Outcome VtdDriver::invalidate(const Invalidate& command) {
+  if (how_.through_queue) return submit(descriptor_of(command));
+  return command.what == Invalidate::What::kContext ? invalidate_context_by_register(command)
+                                                    : invalidate_iotlb_by_register(command);
+}
+
+VtdDriver::Outcome VtdDriver::start_interrupts(Gpa table, unsigned size, bool extended) {
+  how_ = {.through_queue = true};
+  if (const auto started = start_queue(); !started) return started;
+  write64(kIrta, table.value() | kExtendedMode.of(extended ? 1 : 0) | kTableSize.of(size));
+  return command(kInterruptTable, true, "IRTPS");
+}
+
+VtdDriver::Outcome VtdDriver::set_remapping(bool on) { return command(kRemapping, on, "IRES"); }
+
+VtdDriver::Outcome VtdDriver::flush_entries(std::optional<std::uint16_t> index, unsigned mask) {
+  Descriptor descriptor;
+  descriptor.low = kType.of(kTypeEntries);
+  if (index) descriptor.low |= kOneIndex.of(1) | kIndex.of(*index) | kIndexMask.of(mask);
   return submit(descriptor);
 }
 
@@ -125,23 +163,29 @@ VtdDriver::Outcome VtdDriver::invalidate_iotlb_by_register(const Invalidate& com
 
 VtdDriver::Outcome VtdDriver::start_queue() {
   write64(kIqt, 0);
-  write64(kIqa, pages_.queue.value());
+  write64(kIqa, pages_.queue.value() | kWideQueue.of(how_.scalable ? 1 : 0));
   return command(kQueue, true, "QIES");
 }
 
 VtdDriver::Descriptor VtdDriver::next_wait() {
   ++sequence_;
   return {.low = kType.of(kTypeWait) | kWaitStatus.of(1) | kWaitData.of(sequence_),
-          .high = pages_.status.value()};
+          .high = pages_.status.value(),
+          .upper = {}};
 }
 
 void VtdDriver::place(Descriptor descriptor, unsigned slot) {
-  const Gpa at = pages_.queue + std::uint64_t{slot} * kDescriptorBytes;
+  const Gpa at = pages_.queue + slot * descriptor_bytes();
   ram_.store64(at, descriptor.low);
   ram_.store64(at + 8, descriptor.high);
+  if (!how_.scalable) return;
+  ram_.store64(at + 16, descriptor.upper[0]);
+  ram_.store64(at + 24, descriptor.upper[1]);
 }
 
-void VtdDriver::advance_tail() { tail_ = (tail_ + 1) % kQueueSlots; }
+void VtdDriver::advance_tail() {
+  tail_ = static_cast<unsigned>((tail_ + 1) % (kPageSize / descriptor_bytes()));  // QS = 0
+}
 
 bool VtdDriver::status_arrived() const {
   return static_cast<std::uint32_t>(ram_.load64(pages_.status)) == sequence_;
@@ -152,23 +196,25 @@ VtdDriver::Outcome VtdDriver::submit(Descriptor descriptor) {
   advance_tail();
   place(next_wait(), tail_);
   advance_tail();
-  write32(kIqt, std::uint64_t{tail_} * kDescriptorBytes);
+  write32(kIqt, tail_ * descriptor_bytes());
   const bool arrived = wait_for([&] { return status_arrived(); });
   if ((read32(kFsts) & kQueueError) != 0) return Failure{std::string("FSTS.IQE is set")};
   if (!arrived) return Failure{std::string("the wait descriptor's status is not written")};
-  if (read64(kIqh) == std::uint64_t{tail_} * kDescriptorBytes) return Done{};
+  if (read64(kIqh) == tail_ * descriptor_bytes()) return Done{};
   return Failure{std::string("IQH has not reached IQT after the status was written")};
 }
 
 VtdDriver::Outcome VtdDriver::submit_bad(const BadDescriptor& bad) {
-  if (!through_queue_) return Failure{std::string("the case uses no queue")};
+  if (!how_.through_queue) return Failure{std::string("the case uses no queue")};
   const unsigned slot = tail_;
-  place({bad.low, bad.high}, slot);
+  Descriptor culprit{.low = bad.words[0], .high = bad.words[1], .upper = {}};
+  if (how_.scalable) culprit.upper = {bad.words[2], bad.words[3]};
+  place(culprit, slot);
   advance_tail();
-  write32(kIqt, std::uint64_t{tail_} * kDescriptorBytes);
+  write32(kIqt, tail_ * descriptor_bytes());
   const auto at_rest = [&] {
     return (read32(kFsts) & kQueueError) != 0 ||
-           read64(kIqh) == std::uint64_t{tail_} * kDescriptorBytes;
+           read64(kIqh) == tail_ * descriptor_bytes();
   };
   if (!wait_for(at_rest)) return Failure{std::string("the queue neither stops nor goes on")};
   const std::uint64_t error = (read32(kFsts) & kQueueError) != 0 ? 1 : 0;
@@ -176,7 +222,7 @@ VtdDriver::Outcome VtdDriver::submit_bad(const BadDescriptor& bad) {
   std::string complaint;
   if (std::ranges::find(bad.queue_error, error) == bad.queue_error.end()) {
     complaint = "FSTS.IQE reads " + std::to_string(error);
-  } else if (error != 0 && head != std::uint64_t{slot} * kDescriptorBytes) {
+  } else if (error != 0 && head != slot * descriptor_bytes()) {
     complaint = "IQH has left the malformed descriptor";
   }
   if (error != 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A guest's driver for one VT-d unit in legacy mode, reduced to what test vectors ask for. It knows
+// A guest's driver for one VT-d unit, in legacy or scalable mode, reduced to what test vectors ask for. It knows
 // the unit as a guest does: registers, an invalidation queue in RAM, a status word, fault records.
 // It is written from the manual and shares no layout with vendors/vtd, so that the two check each
 // other.
@@ -9,7 +9,9 @@
 // while waiting, because that is the embedder's side of the bargain.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +19,7 @@
 #include "base/result.h"
 #include "iommu/iommu.h"
 #include "tools/verify/guest_ram.h"
-#include "tools/verify/vtd_legacy_case.h"
+#include "tools/verify/vtd_case.h"
 #include "vendors/vtd/unit.h"
 
 namespace weir::verify {
@@ -52,11 +54,20 @@ class VtdDriver {
   [[nodiscard]] std::uint64_t capabilities();           // CAP
   [[nodiscard]] std::uint64_t extended_capabilities();  // ECAP
 
+  struct Start {
+    bool through_queue = false;
+    bool scalable = false;  // needs the queue
+  };
   // Queue on if it is to be used, root pointer set, translation on.
-  [[nodiscard]] Outcome start(Gpa root, bool through_queue);
+  [[nodiscard]] Outcome start(Gpa root, Start how);
   [[nodiscard]] Outcome set_root(Gpa root);
   [[nodiscard]] Outcome set_translation(bool on);
   [[nodiscard]] Outcome invalidate(const Invalidate& command);
+  // Interrupt remapping: queue on, table set; remapping itself stays off.
+  [[nodiscard]] Outcome start_interrupts(Gpa table, unsigned size, bool extended);
+  [[nodiscard]] Outcome set_remapping(bool on);
+  // All entries, or 2^mask from the first that `index` lies in.
+  [[nodiscard]] Outcome flush_entries(std::optional<std::uint16_t> index, unsigned mask);
   // Queues what is malformed, sees how the unit takes it, and repairs the queue.
   [[nodiscard]] Outcome submit_bad(const BadDescriptor& bad);
 
@@ -67,6 +78,7 @@ class VtdDriver {
   struct Descriptor {
     std::uint64_t low = 0;
     std::uint64_t high = 0;
+    std::array<std::uint64_t, 2> upper{};  // of 256-bit ones
   };
 
   [[nodiscard]] std::uint32_t read32(std::uint64_t at);
@@ -78,6 +90,8 @@ class VtdDriver {
   template <typename Condition>
   [[nodiscard]] bool wait_for(Condition condition);
 
+  [[nodiscard]] std::uint64_t descriptor_bytes() const { return how_.scalable ? 32 : 16; }
+  [[nodiscard]] Descriptor descriptor_of(const Invalidate& command) const;
   [[nodiscard]] Outcome start_queue();
   [[nodiscard]] Descriptor next_wait();
   void place(Descriptor descriptor, unsigned slot);
@@ -91,7 +105,7 @@ class VtdDriver {
   vtd::Unit& unit_;
   GuestRam& ram_;
   DriverPages pages_;
-  bool through_queue_ = false;
+  Start how_;
   unsigned tail_ = 0;           // slot that is written next
   std::uint32_t sequence_ = 0;  // status data of the last wait descriptor
 };

@@ -33,6 +33,8 @@ inline constexpr Field<37, 34> kLargePages{"SSLPS", "second-stage large pages"};
 inline constexpr Bit<39> kPageSelective{"PSI", "page-selective invalidation"};
 inline constexpr Field<47, 40> kFaultRecords{"NFR", "number of fault records, less one"};
 inline constexpr Field<53, 48> kMostAddressMask{"MAMV", "maximum address mask value"};
+inline constexpr Bit<56> kFirstStage1g{"FS1GP", "first-stage 1 GiB pages"};
+inline constexpr Bit<60> kFirstStage5{"FS5LP", "first-stage 5-level paging"};
 inline constexpr Bit<63> kRootPointerFlushes{"ESRTPS", "SRTP drops all caches"};
 
 // ECAP
@@ -41,13 +43,32 @@ inline constexpr Bit<2> kDeviceTlb{"DT", "device TLB"};
 inline constexpr Bit<6> kPassThrough{"PT", "pass-through"};
 inline constexpr Bit<7> kSnoopControl{"SC", "snoop control"};
 inline constexpr Field<17, 8> kIotlbAt{"IRO", "IOTLB registers, in 16 bytes"};
+inline constexpr Bit<43> kScalable{"SMTS", "scalable mode"};
+inline constexpr Bit<46> kSecondStage{"SSTS", "second-stage translation"};
+inline constexpr Bit<47> kFirstStage{"FSTS", "first-stage translation"};
+// Nested, EAFS, PASID, SMTS, SSADS, SSTS, FSTS, SMPWCS, RPS, ADMS: results depend on them.
+inline constexpr std::uint64_t kScalableFeatures = 1ULL << 26 | 1ULL << 34 | 1ULL << 40 |
+                                                   1ULL << 43 | 15ULL << 45 | 1ULL << 49 |
+                                                   1ULL << 52;
+
+// RTADDR
+inline constexpr Field<11, 10> kRootMode{"TTM", "translation-table mode"};
+// IQA
+inline constexpr Bit<11> kWideQueue{"DW", "256-bit descriptors"};
 
 // GCMD and GSTS: the same bits.
 inline constexpr std::uint32_t kTranslation = 1U << 31;  // TE, TES
 inline constexpr std::uint32_t kRootPointer = 1U << 30;  // SRTP, RTPS
 inline constexpr std::uint32_t kQueue = 1U << 26;        // QIE, QIES
+inline constexpr std::uint32_t kRemapping = 1U << 25;       // IRE, IRES
+inline constexpr std::uint32_t kInterruptTable = 1U << 24;  // SIRTP, IRTPS
 // What a write of GCMD must repeat; the others act once.
 inline constexpr std::uint32_t kLasting = kTranslation | kQueue | 1U << 25 | 1U << 23;  // IRE, CFI
+
+// IRTA
+inline constexpr std::uint64_t kIrta = 0xb8;
+inline constexpr Bit<11> kExtendedMode{"EIME", "extended interrupt mode"};
+inline constexpr Field<3, 0> kTableSize{"S", "2^(S+1) entries"};
 
 // CCMD
 inline constexpr Bit<63> kContextGo{"ICC", "invalidate context cache"};
@@ -81,17 +102,24 @@ inline constexpr Bit<31> kFaultPasid{"PP", "PASID present"};
 inline constexpr Bit<28> kFaultT2{"T2", "type"};
 inline constexpr Field<15, 0> kFaultSource{"SID", "source-id"};
 
-// Descriptors of 128 bits, low word; the high word of an IOTLB one is as IVA.
-inline constexpr unsigned kDescriptorBytes = 16;
+// Descriptors, low word; the high word of an IOTLB one is as IVA. 256-bit ones have two more words,
+// of zeros.
 inline constexpr Field<3, 0> kType{"", "type"};
 inline constexpr std::uint64_t kTypeContext = 1;
 inline constexpr std::uint64_t kTypeIotlb = 2;
 inline constexpr std::uint64_t kTypeWait = 5;
+inline constexpr std::uint64_t kTypeEntries = 4;
+inline constexpr std::uint64_t kTypePasidIotlb = 6;
+inline constexpr std::uint64_t kTypePasidCache = 7;
 inline constexpr Field<5, 4> kGranularity{"G", "granularity"};
 inline constexpr Field<7, 6> kDrain{"DR, DW", "drain reads, drain writes"};
 inline constexpr Field<31, 16> kDomain{"DID", "domain-id"};
 inline constexpr Field<47, 32> kSource{"SID", "source-id"};
 inline constexpr Field<49, 48> kFunctionMask{"FM", "function mask"};
+inline constexpr Field<51, 32> kPasid{"PASID", "PASID"};
+inline constexpr Bit<4> kOneIndex{"G", "by index"};
+inline constexpr Field<31, 27> kIndexMask{"IM", "index mask"};
+inline constexpr Field<47, 32> kIndex{"IIDX", "interrupt index"};
 inline constexpr Bit<5> kWaitStatus{"SW", "status write"};
 inline constexpr Field<63, 32> kWaitData{"", "status data"};
 

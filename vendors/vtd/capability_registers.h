@@ -94,13 +94,33 @@ inline constexpr Bit<6> kPassThrough{"PT", "pass-through", "10.4.3"};
 inline constexpr Bit<7> kSnoopControl{"SC", "snoop control", "10.4.3"};
 inline constexpr Field<17, 8> kIotlbOffset{"IRO", "IOTLB register offset / 16", "10.4.3"};
 inline constexpr Field<23, 20> kMaxHandleMask{"MHMV", "maximum handle mask value", "10.4.3"};
+inline constexpr Bit<25> kMemoryTypes{"MTS", "memory types", "10.4.3"};
+inline constexpr Bit<26> kNested{"NEST", "nested translation", "10.4.3"};
+inline constexpr Bit<29> kPageRequests{"PRS", "page requests", "10.4.3"};
+inline constexpr Bit<30> kExecute{"ERS", "execute requests", "10.4.3"};
+inline constexpr Bit<31> kSupervisor{"SRS", "supervisor requests", "10.4.3"};
+inline constexpr Bit<33> kNoWriteFlag{"NWFS", "no-write flag in translation requests", "10.4.3"};
+inline constexpr Bit<34> kExtendedAccessed{"EAFS", "extended accessed flag", "10.4.3"};
 inline constexpr Field<39, 35> kPasidSize{"PSS", "PASID bits - 1", "10.4.3"};
 inline constexpr Bit<40> kPasid{"PASID", "requests with PASID", "10.4.3"};
+inline constexpr Bit<41> kDeviceTlbThrottle{"DIT", "device-TLB invalidation throttle", "10.4.3"};
+inline constexpr Bit<42> kPageRequestDrain{"PDS", "page-request drain", "10.4.3"};
 inline constexpr Bit<43> kScalable{"SMTS", "scalable mode", "10.4.3"};
+inline constexpr Bit<44> kVirtualCommand{"VCS", "virtual command", "10.4.3"};
+inline constexpr Bit<45> kSecondStageDirty{"SSADS", "second-stage accessed/dirty", "10.4.3"};
+inline constexpr Bit<46> kSecondStage{"SSTS", "second-stage translation", "10.4.3"};
+inline constexpr Bit<47> kFirstStage{"FSTS", "first-stage translation", "10.4.3"};
+inline constexpr Bit<48> kWalkCoherency{"SMPWCS", "scalable-mode page-walk coherency", "10.4.3"};
+inline constexpr Bit<49> kRidPasid{"RPS", "RID_PASID", "10.4.3"};
+inline constexpr Bit<51> kPerformance{"PMS", "performance monitoring", "10.4.3"};
 inline constexpr Bit<52> kAbortDma{"ADMS", "abort-DMA mode", "10.4.3"};
+inline constexpr Bit<53> kRidPrivileged{"RPRIVS", "RID_PRIV", "10.4.3"};
 inline constexpr auto kLayout = layout<64>(
     kCoherent, kQueued, kDeviceTlb, kInterruptRemapping, kExtendedInterrupt, kPassThrough,
-    kSnoopControl, kIotlbOffset, kMaxHandleMask, kPasidSize, kPasid, kScalable, kAbortDma);
+    kSnoopControl, kIotlbOffset, kMaxHandleMask, kMemoryTypes, kNested, kPageRequests, kExecute,
+    kSupervisor, kNoWriteFlag, kExtendedAccessed, kPasidSize, kPasid, kDeviceTlbThrottle,
+    kPageRequestDrain, kScalable, kVirtualCommand, kSecondStageDirty, kSecondStage, kFirstStage,
+    kWalkCoherency, kRidPasid, kPerformance, kAbortDma, kRidPrivileged);
 inline constexpr Register kRegister{.offset = 0x10,
                                     .bits = 64,
                                     .mnemonic = "ECAP_REG",

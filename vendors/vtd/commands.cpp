@@ -2,6 +2,7 @@
 #include "vendors/vtd/commands.h"
 
 #include "base/seam.h"
+#include "vendors/vtd/interrupt_remapping.h"
 #include "vendors/vtd/invalidations.h"
 
 namespace weir::vtd {
@@ -19,7 +20,7 @@ namespace global = reg::global;
 }  // namespace
 
 void accept_global_command(Shared& shared, std::uint64_t value) {
-  // SFL, EAFL, WBF, IRE, SIRTP and CFI command what is not advertised: their status stays 0.
+  // SFL, EAFL and WBF command what is not advertised: their status stays 0.
   if (global::kRootPointer.is_set(value)) {
     shared.registers.clear_bits(global::kStatus, global::kRootPointer.kMask);
     shared.requests.root = shared.registers.get(reg::rtaddr::kRegister);
@@ -31,6 +32,20 @@ void accept_global_command(Shared& shared, std::uint64_t value) {
   if (const bool wanted = global::kQueue.is_set(value); wanted != shared.queue_wanted) {
     shared.queue_wanted = wanted;
     shared.requests.queue = wanted;
+  }
+  if (!shared.capabilities.options.interrupt_remapping) return;
+  if (global::kInterruptTable.is_set(value)) {
+    shared.registers.clear_bits(global::kStatus, global::kInterruptTable.kMask);
+    shared.requests.interrupt_table = shared.registers.get(reg::irta::kRegister);
+  }
+  if (const bool wanted = global::kInterrupts.is_set(value); wanted != shared.remapping_wanted) {
+    shared.remapping_wanted = wanted;
+    shared.requests.remapping = wanted;
+  }
+  if (const bool wanted = global::kCompatibility.is_set(value);
+      wanted != shared.compatibility_wanted) {
+    shared.compatibility_wanted = wanted;
+    shared.requests.compatibility = wanted;
   }
 }
 
@@ -61,8 +76,62 @@ void Commands::take_up(Shared& shared, const Requests& requests) {
     translation_ = Pending{.ticket = WEIR_BUG(kModeShownEarly) ? Ticket{} : shared.host.drain(),
                            .outcome = global::kTranslation.of(*requests.translation)};
   }
+  take_up_interrupts(shared, requests);
   if (requests.context) context_ = start_context_command(shared);
   if (requests.iotlb) iotlb_ = start_iotlb_command(shared);
+}
+
+// What messages meet is stored before the invalidation, whose ticket stands for those that have met
+// what was there before; CAP.ESIRTPS: a new table drops cached entries.
+void Commands::take_up_interrupts(Shared& shared, const Requests& requests) {
+  namespace state = interrupt_state;
+  // Relaxed: the runner alone stores it.
+  std::uint64_t meets = shared.interrupts.load(std::memory_order_relaxed);
+  if (requests.interrupt_table)
+    meets = *requests.interrupt_table | state::kCompatibility.in_place(meets);
+  if (requests.compatibility)
+    meets = state::kCompatibility.with(meets, *requests.compatibility ? 1 : 0);
+  if (requests.interrupt_table || requests.compatibility) {
+    // Release: the table was written before SIRTP was; pairs with the acquire in
+    // Unit::remap_interrupt.
+    shared.interrupts.store(meets, std::memory_order_release);
+    const iotlb::Invalidation everything{.scope = iotlb::Scope::kInterruptAll};
+    shared.interrupt_entries.drop(everything.first_interrupt, everything.last_interrupt);
+    const Ticket ticket = shared.host.invalidate(everything);
+    if (requests.interrupt_table) interrupt_table_ = ticket;
+    if (requests.compatibility)
+      compatibility_ =
+          Pending{.ticket = ticket, .outcome = global::kCompatibility.of(*requests.compatibility)};
+  }
+  if (requests.remapping) {
+    shared.host.set_interrupt_mode(*requests.remapping ? InterruptMode::kRemapping
+                                                       : InterruptMode::kOff);
+    remapping_ = Pending{.ticket = shared.host.drain(),
+                         .outcome = global::kInterrupts.of(*requests.remapping)};
+  }
+}
+
+void Commands::finish_interrupts(Shared& shared, std::uint64_t resets) {
+  const auto publish = [&shared, resets](std::uint64_t mask, std::uint64_t bits) {
+    MutexLock lock(shared.mutex);
+    if (shared.resets != resets) return;
+    shared.registers.clear_bits(global::kStatus, mask);
+    shared.registers.set_bits(global::kStatus, bits);
+  };
+  if (interrupt_table_ && shared.await(Place::kInterruptTable, *interrupt_table_)) {
+    interrupt_table_.reset();
+    MutexLock lock(shared.mutex);
+    if (shared.resets == resets && !shared.requests.interrupt_table)
+      shared.registers.set_bits(global::kStatus, global::kInterruptTable.kMask);
+  }
+  if (compatibility_ && shared.await(Place::kCompatibility, compatibility_->ticket)) {
+    publish(global::kCompatibility.kMask, compatibility_->outcome);
+    compatibility_.reset();
+  }
+  if (remapping_ && shared.await(Place::kRemapping, remapping_->ticket)) {
+    publish(global::kInterrupts.kMask, remapping_->outcome);
+    remapping_.reset();
+  }
 }
 
 Commands::Pending Commands::start_context_command(Shared& shared) {
@@ -132,6 +201,7 @@ void Commands::finish(Shared& shared, std::uint64_t resets) {
     publish(global::kStatus, global::kTranslation.kMask, translation_->outcome);
     translation_.reset();
   }
+  finish_interrupts(shared, resets);
   if (context_ && shared.await(Place::kContextCommand, context_->ticket)) {
     publish(ccmd::kRegister, ccmd::kLayout.defined, context_->outcome);
     context_.reset();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The commands that registers carry: translation enable and root pointer (GCMD_REG), context and
-// IOTLB invalidation (CCMD_REG, IOTLB_REG). accept() belongs to a register write, under the unit's
+// The commands that registers carry: translation and interrupt remapping, their tables, compatibility
+// format (GCMD_REG), context and IOTLB invalidation (CCMD_REG, IOTLB_REG). accept() belongs to a register write, under the unit's
 // lock; pass() to the runner, which has none. A command's status bit changes only when everything
 // that rests on the old state has ended (L1).
 //
@@ -40,6 +40,8 @@ class Commands {
     Ticket contexts{};
     Ticket translations{};
   };
+  void take_up_interrupts(Shared& shared, const Requests& requests) WEIR_EXCLUDES(shared.mutex);
+  void finish_interrupts(Shared& shared, std::uint64_t resets) WEIR_EXCLUDES(shared.mutex);
   [[nodiscard]] static Pending start_context_command(Shared& shared) WEIR_EXCLUDES(shared.mutex);
   [[nodiscard]] static Pending start_iotlb_command(Shared& shared) WEIR_EXCLUDES(shared.mutex);
 
@@ -47,6 +49,9 @@ class Commands {
   std::optional<PendingRoot> root_;
   std::optional<Pending> context_;
   std::optional<Pending> iotlb_;
+  std::optional<Ticket> interrupt_table_;
+  std::optional<Pending> remapping_;
+  std::optional<Pending> compatibility_;
 };
 
 }  // namespace weir::vtd

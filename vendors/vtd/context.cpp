@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vendors/vtd/context.h"
 
-#include "pagetables/wide_load.h"
+#include "vendors/vtd/context_bits.h"
+#include "vendors/vtd/reading.h"
 #include "vendors/vtd/registers.h"
+#include "vendors/vtd/scalable_context.h"
 #include "vendors/vtd/tables.h"
 
 namespace weir::vtd {
@@ -16,25 +18,10 @@ struct EntryWords {
 // Both words as memory held them at one time: software may rewrite a live entry (L3).
 [[nodiscard]] std::optional<EntryWords> load_entry(const pagetables::PhysicalMemory& memory,
                                                    Gpa at) {
-  const auto words = pagetables::load_pair(memory, at);
+  const auto words = load_structure<2>(memory, at);
   if (!words) return std::nullopt;
   return EntryWords{(*words)[0], (*words)[1]};
 }
-
-// One read of the tables for one request: the request itself, and where the reading stands.
-struct Reading {
-  const Request& request;
-  std::uint64_t entry_at = 0;
-  std::uint32_t entries = 0;
-  bool silenced = false;
-
-  [[nodiscard]] Failure<Fault> fault(Code code, FaultReason reason) const {
-    Fault result = make_fault(request, code, reason, silenced);
-    result.entry_at = entry_at;
-    result.references = entries;
-    return Failure{result};
-  }
-};
 
 [[nodiscard]] bool has_reserved(const EntryWords& entry, const Layout& low, const Layout& high,
                                 std::uint64_t beyond_host_width) {
@@ -93,15 +80,12 @@ Fault make_fault(const Request& request, Code code, FaultReason reason, bool sil
   return fault;
 }
 
-Result<iotlb::Context, Fault> read_legacy_context(const Request& request,
-                                                  const pagetables::PhysicalMemory& memory,
-                                                  const Capabilities& capabilities,
-                                                  std::uint64_t root_address) {
+namespace {
+
+[[nodiscard]] Result<iotlb::Context, Fault> read_legacy_context(
+    const Request& request, const pagetables::PhysicalMemory& memory,
+    const Capabilities& capabilities, std::uint64_t root_address) {
   Reading reading{.request = request};
-  // 01 is scalable mode (ECAP.SMTS), 10 is reserved, 11 is abort-DMA (ECAP.ADMS): this unit has
-  // none.
-  if (reg::rtaddr::kMode.get(root_address) != 0)
-    return reading.fault(Code::kRootAddressInvalid, FaultReason::kRootReserved);
   if (request.pasid) return reading.fault(Code::kPasidInLegacyMode, FaultReason::kPasidUnsupported);
 
   reading.entry_at =
@@ -128,15 +112,53 @@ Result<iotlb::Context, Fault> read_legacy_context(const Request& request,
   return interpret(*entry, reading, capabilities);
 }
 
+// Abort-DMA mode: every request ends here, and nobody is told (RTA.1 needs a fault only where the
+// mode is unknown).
+[[nodiscard]] Failure<Fault> abort_silently(const Request& request) {
+  Fault fault;
+  fault.request = request;
+  fault.reason = FaultReason::kRequestTypeBlocked;
+  return Failure{fault};
+}
+
+}  // namespace
+
+Result<iotlb::Context, Fault> read_any_context(const Request& request,
+                                               const pagetables::PhysicalMemory& memory,
+                                               const Capabilities& capabilities,
+                                               std::uint64_t root_address) {
+  const auto mode = reg::rtaddr::decode_mode(root_address);
+  if (mode == reg::rtaddr::Mode::kLegacy)
+    return read_legacy_context(request, memory, capabilities, root_address);
+  if (mode == reg::rtaddr::Mode::kScalable && capabilities.options.scalable)
+    return read_scalable_context(request, memory, capabilities, root_address);
+  if (mode == reg::rtaddr::Mode::kAbort && capabilities.options.abort_dma)
+    return abort_silently(request);
+  return Reading{.request = request}.fault(Code::kRootAddressInvalid, FaultReason::kRootReserved);
+}
+
 Fault deny_request(const iotlb::Context& context, const Request& request, Denial denial) {
-  const bool write = denial == Denial::kWrite;
-  return make_fault(request, write ? Code::kNoWrite : Code::kNoRead,
-                    write ? FaultReason::kNoWritePermission : FaultReason::kNoReadPermission,
-                    context.silence_faults);
+  const auto fault = [&](Code legacy, Code scalable, FaultReason reason) {
+    const bool is_scalable = context_bits::kScalable.is_set(context.vendor_bits);
+    return make_fault(request, is_scalable ? scalable : legacy, reason, context.silence_faults);
+  };
+  switch (denial) {
+    case Denial::kWrite:
+      return fault(Code::kNoWrite, Code::kScalableNoWrite, FaultReason::kNoWritePermission);
+    case Denial::kUser:
+      return fault(Code::kNoRead, Code::kNotUser, FaultReason::kNotUser);
+    case Denial::kExecute:
+      return fault(Code::kNoRead, Code::kNoExecute, FaultReason::kNoExecutePermission);
+    case Denial::kRead:
+      break;
+  }
+  return fault(Code::kNoRead, Code::kScalableNoRead, FaultReason::kNoReadPermission);
 }
 
 std::optional<Fault> check_request(const iotlb::Context& context, const Request& request,
                                    const Capabilities& capabilities) {
+  if (context_bits::kScalable.is_set(context.vendor_bits))
+    return check_scalable_request(context, request, capabilities);
   const bool silenced = context.silence_faults;
   if (request.pasid)
     return make_fault(request, Code::kPasidInLegacyMode, FaultReason::kPasidUnsupported, silenced);

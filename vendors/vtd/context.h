@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who is this? Reads the legacy root and context entries of a requester, in the order in which the
-// manual lets their faults be found, and answers for requests that need more than a look at the
-// context.
+// Who is this? Reads the root and context entries of a requester, in the mode that RTADDR_REG names
+// and in the order in which the manual lets their faults be found, and answers for requests that
+// need more than a look at the context. Scalable mode's structures are scalable_context.h's.
 //
 // Any thread; never waits, never writes. Reads at most a handful of words whatever the tables hold.
 #pragma once
@@ -21,12 +21,8 @@
 
 namespace weir::vtd {
 
-// A fault with the code in both vocabularies. `silenced`: FPD of the context entry.
-[[nodiscard]] Fault make_fault(const Request& request, Code code, FaultReason reason,
-                               bool silenced);
-
 // `root_address`: RTADDR_REG as latched by the last SRTP, mode bits included.
-[[nodiscard]] Result<iotlb::Context, Fault> read_legacy_context(
+[[nodiscard]] Result<iotlb::Context, Fault> read_any_context(
     const Request& request, const pagetables::PhysicalMemory& memory,
     const Capabilities& capabilities, std::uint64_t root_address);
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Layout of the 128-bit invalidation descriptors (manual 6.5.2). The type is spread over two
-// fields; every bit that a type's layout does not claim is reserved and stops the queue.
+// Layout of the invalidation descriptors (manual 6.5.2), of 128 or 256 bits; the upper half of a
+// 256-bit one is reserved in all types. The type is spread over two fields; every bit that a type's
+// layout does not claim is reserved and stops the queue.
 //
 // Layout only: constexpr, no I/O, no locks, no state.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "base/bits.h"
@@ -18,6 +20,7 @@ inline constexpr std::uint64_t kWideBytes = 32;
 struct Words {
   std::uint64_t low = 0;
   std::uint64_t high = 0;
+  std::array<std::uint64_t, 2> upper{};  // of 256-bit descriptors
   friend bool operator==(const Words&, const Words&) = default;
 };
 
@@ -35,6 +38,8 @@ enum class Error : std::uint8_t {
   kWidth = 5,
   kTailMisaligned = 6,
 };
+
+enum class Width : std::uint8_t { k128, k256 };
 
 namespace context {
 inline constexpr std::uint64_t kType = 1;
@@ -95,5 +100,31 @@ inline constexpr auto kLow =
 inline constexpr Field<63, 2> kAddress{"SADDR", "status address", "6.5.2.8"};
 inline constexpr auto kHigh = layout<64>(kAddress);
 }  // namespace wait
+
+namespace pasid_translation {
+inline constexpr std::uint64_t kType = 6;
+inline constexpr Field<51, 32> kPasid{"PASID", "PASID", "6.5.2.4"};
+inline constexpr Field<31, 16> kDomain{"DID", "domain-id", "6.5.2.4"};
+inline constexpr Field<5, 4> kGranularity{"G", "granularity", "6.5.2.4"};
+inline constexpr std::uint64_t kPasidSelective = 2;
+inline constexpr std::uint64_t kPageSelective = 3;
+inline constexpr auto kLow = layout<64>(kPasid, kDomain, kGranularity, kTypeLow, kTypeHigh);
+inline constexpr Field<63, 12> kAddress{"ADDR", "address", "6.5.2.4"};
+inline constexpr Bit<6> kHint{"IH", "invalidation hint: only leaves changed", "6.5.2.4"};
+inline constexpr Field<5, 0> kMask{"AM", "address mask: 2^AM pages", "6.5.2.4"};
+inline constexpr auto kHigh = layout<64>(kAddress, kHint, kMask);
+}  // namespace pasid_translation
+
+namespace pasid_cache {
+inline constexpr std::uint64_t kType = 7;
+inline constexpr Field<51, 32> kPasid{"PASID", "PASID", "6.5.2.2"};
+inline constexpr Field<31, 16> kDomain{"DID", "domain-id", "6.5.2.2"};
+inline constexpr Field<5, 4> kGranularity{"G", "granularity", "6.5.2.2"};
+inline constexpr std::uint64_t kDomainSelective = 0;
+inline constexpr std::uint64_t kPasidSelective = 1;
+inline constexpr std::uint64_t kGlobal = 3;
+inline constexpr auto kLow = layout<64>(kPasid, kDomain, kGranularity, kTypeLow, kTypeHigh);
+inline constexpr auto kHigh = kAllReserved;
+}  // namespace pasid_cache
 
 }  // namespace weir::vtd::descriptor

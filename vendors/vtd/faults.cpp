@@ -2,6 +2,7 @@
 #include "vendors/vtd/faults.h"
 
 #include "vendors/vtd/events.h"
+#include "vendors/vtd/fault_reasons.h"
 
 namespace weir::vtd {
 namespace {
@@ -34,11 +35,26 @@ namespace fsts = reg::fsts;
   return 0;
 }
 
-// PP, PASID, EXE and PRIV are reserved while ECAP.PASID is 0, and AT while ECAP.DT is.
+// PP, PASID, EXE and PRIV are reserved while ECAP.PASID is 0.
+[[nodiscard]] std::uint64_t prefix_bits(const Request& request) {
+  if (!request.pasid) return 0;
+  return frcd::kPasidPresent.kMask | frcd::kPasid.of(request.pasid->value) |
+         frcd::kExecute.of(request.execute) | frcd::kPrivileged.of(request.privileged);
+}
+
+// AT is reserved while ECAP.DT is 0.
 [[nodiscard]] std::uint64_t high_word(const Options& options, const Fault& fault) {
   return frcd::kFault.kMask | type_bits(fault.request.access) |
          (options.device_tlb ? address_type_bits(fault.request.address_type) : 0) |
+         (options.pasid_bits != 0 ? prefix_bits(fault.request) : 0) |
          frcd::kReason.of(fault.code) | frcd::kSource.of(fault.request.requester.bdf);
+}
+
+// FI: the page, with address bits from MGAW on zero; of an interrupt request, the index (10.4.14).
+[[nodiscard]] std::uint64_t low_word(const Options& options, const Fault& fault) {
+  if (is_of_interrupts(fault.code)) return frcd::kInterruptIndex.of(fault.vendor_detail);
+  return frcd::kAddress.in_place(fault.request.iova.value()) &
+         bit_mask(options.address_bits - 1, 0);
 }
 
 [[nodiscard]] bool any_pending(const RegisterFile& registers) {
@@ -73,10 +89,7 @@ std::optional<Msi> FaultLog::record(RegisterFile& registers, const Options& opti
   if (frcd::kFault.is_set(registers.record_high(index)))
     return set_fault_status(registers, fsts::kOverflow.kMask);
   next_ = (next_ + 1) % registers.record_count();
-  // FI: the page, with address bits from MGAW on zero (10.4.14).
-  const std::uint64_t low =
-      frcd::kAddress.in_place(fault.request.iova.value()) & bit_mask(options.address_bits - 1, 0);
-  registers.set_record(index, low, high_word(options, fault));
+  registers.set_record(index, low_word(options, fault), high_word(options, fault));
   // FRI stays with the first pending record until PPF has been clear (10.4.9).
   if (!fsts::kPending.is_set(status))
     registers.set(fsts::kRegister, fsts::kFirstRecord.with(status, index));

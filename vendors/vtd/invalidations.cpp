@@ -3,7 +3,36 @@
 
 #include <array>
 
+#include "vendors/vtd/capabilities.h"
+
 namespace weir::vtd {
+namespace {
+
+// 2^mask pages; address bits below are ignored (6.5.2.3).
+[[nodiscard]] AddressRange<Iova> pages(std::uint64_t address, std::uint64_t mask) {
+  const std::uint64_t high_bit = kPageLg2 + mask - 1;
+  if (high_bit >= 63) return whole_space<Iova>();
+  const std::uint64_t inside = bit_mask(static_cast<unsigned>(high_bit), 0);
+  return {Iova(address & ~inside), Iova(address | inside)};
+}
+
+}  // namespace
+
+iotlb::Invalidation pasid_invalidation(const PasidSelection& selection) {
+  iotlb::Invalidation result;
+  result.scope = iotlb::Scope::kPasid;
+  result.domain = DomainId{static_cast<std::uint32_t>(selection.domain)};
+  result.pasid = Pasid{static_cast<std::uint32_t>(selection.pasid)};
+  return result;
+}
+
+iotlb::Invalidation page_invalidation(const PasidSelection& selection) {
+  iotlb::Invalidation result = pasid_invalidation(selection);
+  result.scope = iotlb::Scope::kRange;
+  result.range = pages(selection.address, selection.mask);
+  result.leaf_only = selection.leaf_only;
+  return result;
+}
 
 std::optional<Granularity> decode_granularity(std::uint64_t field) {
   switch (field) {
@@ -58,14 +87,11 @@ std::optional<iotlb::Invalidation> iotlb_invalidation(Granularity granularity,
       break;
     case Granularity::kSelective: {
       if (selection.mask > options.max_address_mask) return std::nullopt;
-      result.scope = iotlb::Scope::kRange;
+      // Under PASID entries the pages are the second stage's; the first-stage and nested entries of
+      // the domain go wherever they lie (6.5.2.3).
+      result.scope = options.scalable ? iotlb::Scope::kStage2Range : iotlb::Scope::kRange;
       result.leaf_only = selection.leaf_only;
-      // Address bits below the mask are ignored (6.5.2.3).
-      const std::uint64_t high_bit = kPageLg2 + selection.mask - 1;
-      if (high_bit < 63) {
-        const std::uint64_t inside = bit_mask(static_cast<unsigned>(high_bit), 0);
-        result.range = {Iova(selection.address & ~inside), Iova(selection.address | inside)};
-      }
+      result.range = pages(selection.address, selection.mask);
       break;
     }
   }
@@ -76,7 +102,8 @@ namespace descriptor {
 namespace {
 
 [[nodiscard]] bool clean(const Words& words, const Layout& low, const Layout& high) {
-  return (words.low & low.reserved) == 0 && (words.high & high.reserved) == 0;
+  return (words.low & low.reserved) == 0 && (words.high & high.reserved) == 0 &&
+         words.upper == decltype(words.upper){};
 }
 
 [[nodiscard]] Result<Command, Error> decode_context(const Words& words, std::uint16_t segment) {
@@ -115,10 +142,82 @@ namespace {
   return Command(result);
 }
 
+[[nodiscard]] Result<Command, Error> decode_pasid_iotlb(const Words& words) {
+  using namespace pasid_translation;
+  if (!clean(words, kLow, kHigh)) return Failure{Error::kReservedField};
+  const PasidSelection selection{.domain = kDomain.get(words.low),
+                                 .pasid = kPasid.get(words.low),
+                                 .address = kAddress.in_place(words.high),
+                                 .mask = kMask.get(words.high),
+                                 .leaf_only = kHint.is_set(words.high)};
+  switch (kGranularity.get(words.low)) {
+    case kPasidSelective:
+      return Command(pasid_invalidation(selection));
+    case kPageSelective:
+      return Command(page_invalidation(selection));
+    default:
+      return Failure{Error::kReservedField};
+  }
+}
+
+[[nodiscard]] Result<Command, Error> decode_pasid_cache(const Words& words) {
+  using namespace pasid_cache;
+  if (!clean(words, kLow, kHigh)) return Failure{Error::kReservedField};
+  iotlb::Invalidation result;
+  result.domain = DomainId{static_cast<std::uint32_t>(kDomain.get(words.low))};
+  switch (kGranularity.get(words.low)) {
+    case kDomainSelective:
+      result.scope = iotlb::Scope::kContextDomain;
+      return Command(result);
+    case kPasidSelective:
+      result.scope = iotlb::Scope::kContextPasid;
+      result.pasid = Pasid{static_cast<std::uint32_t>(kPasid.get(words.low))};
+      return Command(result);
+    case kGlobal:
+      result.scope = iotlb::Scope::kContextAll;
+      return Command(result);
+    default:
+      return Failure{Error::kReservedField};
+  }
+}
+
+[[nodiscard]] Result<Command, Error> decode_interrupt_cache(const Words& words,
+                                                            const Options& options) {
+  using namespace interrupt_cache;
+  if (!clean(words, kLow, kHigh)) return Failure{Error::kReservedField};
+  // With ECAP.IR 0 no clause calls the type invalid: there is nothing cached to forget, so it
+  // completes. Recorded guests of other units, replayed here, post it.
+  if (!options.interrupt_remapping) return Command(Nothing{});
+  iotlb::Invalidation result{.scope = iotlb::Scope::kInterruptAll};
+  if (kGranularity.is_set(words.low)) {
+    const std::uint64_t mask = kIndexMask.get(words.low);
+    if (mask > vtd::kMaxHandleMask) return Failure{Error::kReservedField};
+    // 2^IM entries; index bits below are ignored.
+    const std::uint64_t inside = mask == 0 ? 0 : bit_mask(static_cast<unsigned>(mask - 1), 0);
+    result.scope = iotlb::Scope::kInterruptRange;
+    result.first_interrupt = static_cast<std::uint32_t>(kIndex.get(words.low) & ~inside);
+    result.last_interrupt = static_cast<std::uint32_t>(kIndex.get(words.low) | inside);
+  }
+  return Command(result);
+}
+
+// Types that speak of PASIDs: 256-bit descriptors only.
+[[nodiscard]] Result<Command, Error> decode_wide(const Words& words) {
+  switch (kTypeLow.get(words.low)) {
+    case pasid_translation::kType:
+      return decode_pasid_iotlb(words);
+    case pasid_cache::kType:
+      return decode_pasid_cache(words);
+    default:
+      return Failure{Error::kType};
+  }
+}
+
 }  // namespace
 
-Result<Command, Error> decode(const Words& words, const Options& options, std::uint16_t segment) {
-  // The high part of the type makes a number of its own: every type of legacy mode has it 0.
+Result<Command, Error> decode(const Words& words, Width width, const Options& options,
+                              std::uint16_t segment) {
+  // The high part of the type makes a number of its own: every type there is has it 0.
   if (kTypeHigh.is_set(words.low)) return Failure{Error::kType};
   switch (kTypeLow.get(words.low)) {
     case context::kType:
@@ -130,16 +229,11 @@ Result<Command, Error> decode(const Words& words, const Options& options, std::u
       if (!clean(words, device_tlb::kLow, device_tlb::kHigh)) return Failure{Error::kReservedField};
       return Command(Nothing{});
     case interrupt_cache::kType:
-      // ECAP.IR is 0, and no clause calls the type invalid then: there is nothing cached to forget,
-      // so it completes. Recorded guests of other units, replayed here, post it.
-      if (!clean(words, interrupt_cache::kLow, interrupt_cache::kHigh))
-        return Failure{Error::kReservedField};
-      return Command(Nothing{});
+      return decode_interrupt_cache(words, options);
     case wait::kType:
       return decode_wait(words);
     default:
-      // 6 to 8 speak of PASIDs and need 256-bit descriptors; 9 needs page requests.
-      return Failure{Error::kType};
+      return width == Width::k256 ? decode_wide(words) : Failure{Error::kType};
   }
 }
 

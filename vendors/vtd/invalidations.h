@@ -15,7 +15,7 @@
 #include "base/result.h"
 #include "iotlb/invalidation.h"
 #include "vendors/vtd/descriptors.h"
-#include "vendors/vtd/unit.h"
+#include "vendors/vtd/options.h"
 
 namespace weir::vtd {
 
@@ -31,6 +31,18 @@ struct ContextSelection {
 };
 [[nodiscard]] iotlb::Invalidation context_invalidation(Granularity granularity,
                                                        const ContextSelection& selection);
+
+// Of the first stage: tags of a domain and a PASID; no limit on the mask (CAP.MAMV speaks of the
+// second stage).
+struct PasidSelection {
+  std::uint64_t domain = 0;
+  std::uint64_t pasid = 0;
+  std::uint64_t address = 0;
+  std::uint64_t mask = 0;  // 2^mask pages; 0…63
+  bool leaf_only = false;
+};
+[[nodiscard]] iotlb::Invalidation pasid_invalidation(const PasidSelection& selection);
+[[nodiscard]] iotlb::Invalidation page_invalidation(const PasidSelection& selection);
 
 struct PageSelection {
   std::uint64_t domain = 0;
@@ -57,8 +69,8 @@ struct Nothing {};
 
 using Command = std::variant<Nothing, iotlb::Invalidation, Wait>;
 
-[[nodiscard]] Result<Command, Error> decode(const Words& words, const Options& options,
-                                            std::uint16_t segment);
+[[nodiscard]] Result<Command, Error> decode(const Words& words, Width width,
+                                            const Options& options, std::uint16_t segment);
 
 }  // namespace descriptor
 }  // namespace weir::vtd

@@ -36,6 +36,9 @@ void stop(Shared& shared, Error error, std::uint64_t resets) WEIR_EXCLUDES(share
 [[nodiscard]] bool stopped(const Shared& shared) WEIR_REQUIRES(shared.mutex) {
   return fsts::kQueueError.is_set(shared.registers.get(fsts::kRegister));
 }
+[[nodiscard]] bool has_wide_descriptors(const Options& options) {
+  return options.scalable || options.abort_dma;
+}
 [[nodiscard]] bool enabled(const Shared& shared) WEIR_REQUIRES(shared.mutex) {
   return global::kQueue.is_set(shared.registers.get(global::kStatus));
 }
@@ -85,8 +88,8 @@ std::optional<std::uint64_t> Queue::next_head(Shared& shared) {
     if (at == tail) return std::nullopt;
     if (tail >= bytes_)
       outbox.add(stop_with(shared, Error::kTailOutside));
-    else if (wide_)
-      // 256-bit descriptors belong to scalable mode, which ECAP.SMTS denies (10.4.29).
+    else if (wide_ && !has_wide_descriptors(shared.capabilities.options))
+      // 256-bit descriptors came with scalable mode (10.4.23).
       outbox.add(stop_with(shared, Error::kWidth));
     else
       head = at;
@@ -99,14 +102,16 @@ bool Queue::step(Shared& shared, std::uint64_t resets) {
   const auto head = next_head(shared);
   if (!head) return false;
   descriptor::Words words;
-  static_assert(sizeof words == descriptor::kBytes);
-  const auto bytes = std::as_writable_bytes(std::span(&words, 1));
+  static_assert(sizeof words == descriptor::kWideBytes);
+  const auto width = wide_ ? descriptor::Width::k256 : descriptor::Width::k128;
+  const std::uint64_t size = wide_ ? descriptor::kWideBytes : descriptor::kBytes;
+  const auto bytes = std::as_writable_bytes(std::span(&words, 1)).first(size);
   if (!shared.host.read_memory(base_ + *head, bytes)) {
     stop(shared, Error::kFetch, resets);
     return false;
   }
   const auto command =
-      descriptor::decode(words, shared.capabilities.options, shared.host.segment());
+      descriptor::decode(words, width, shared.capabilities.options, shared.host.segment());
   if (!command) {
     stop(shared, command.error(), resets);
     return false;
@@ -114,7 +119,7 @@ bool Queue::step(Shared& shared, std::uint64_t resets) {
   if (!carry_out(shared, *command, resets)) return false;
   MutexLock lock(shared.mutex);
   if (shared.resets != resets) return false;
-  shared.registers.set(reg::iqh::kRegister, (*head + descriptor::kBytes) % bytes_);
+  shared.registers.set(reg::iqh::kRegister, (*head + size) % bytes_);
   return true;
 }
 
@@ -122,6 +127,8 @@ bool Queue::carry_out(Shared& shared, const descriptor::Command& command, std::u
   if (const auto* invalidation = std::get_if<iotlb::Invalidation>(&command)) {
     if (!settle_down_to(shared, kMaxOutstanding - 1)) return false;
     // DW and DR are not looked at: every completion drains (VER_REG, L1).
+    if (invalidation->is_interrupt_scope())
+      shared.interrupt_entries.drop(invalidation->first_interrupt, invalidation->last_interrupt);
     const Ticket ticket = shared.host.invalidate(*invalidation);
     if (ticket.serial != 0) outstanding_.push_back(ticket);
     return true;

@@ -3,13 +3,6 @@
 
 namespace weir::vtd {
 
-// What software may do with one 64-bit word of the file.
-struct RegisterFile::Rule {
-  std::uint64_t writable = 0;
-  std::uint64_t clear_on_one = 0;
-  std::uint64_t write_only = 0;
-};
-
 namespace {
 
 // The two 32-bit halves of a word.
@@ -34,35 +27,44 @@ inline constexpr std::uint64_t kAllBits = ~std::uint64_t{0};
 
 [[nodiscard]] constexpr unsigned bytes_of(const reg::Register& r) { return r.bits / 8U; }
 
-struct FixedRules {
-  std::array<std::uint64_t, reg::frcd::kOffset / 8> writable{}, clear_on_one{}, write_only{};
-};
+}  // namespace
 
 // The table of registers.h, folded once into masks that a write can use directly.
-consteval FixedRules fold_rules() {
-  FixedRules rules;
+constexpr std::array<RegisterFile::Rule, RegisterFile::kFixedWords> RegisterFile::fold_rules() {
+  std::array<Rule, kFixedWords> rules{};
   for (const reg::Register& r : reg::kRegisters) {
-    const std::size_t word = r.offset / 8;
-    rules.writable[word] |= place(r.offset, bytes_of(r), r.writable);
-    rules.clear_on_one[word] |= place(r.offset, bytes_of(r), r.clear_on_one);
-    rules.write_only[word] |= place(r.offset, bytes_of(r), r.write_only);
+    Rule& rule = rules[r.offset / kWordBytes];
+    rule.writable |= place(r.offset, bytes_of(r), r.writable);
+    rule.clear_on_one |= place(r.offset, bytes_of(r), r.clear_on_one);
+    rule.write_only |= place(r.offset, bytes_of(r), r.write_only);
   }
   return rules;
 }
-inline constexpr FixedRules kFixedRules = fold_rules();
-
-}  // namespace
 
 RegisterFile::RegisterFile(const Options& options) : records_(options.fault_records) {
+  static constexpr auto kRules = fold_rules();
+  rules_ = kRules;
   for (const reg::Register& r : reg::kRegisters) set(r, r.reset);
   set(reg::cap::kRegister, capability_value(options));
   set(reg::ecap::kRegister, extended_capability_value(options));
+  if (!options.interrupt_remapping) forbid(reg::irta::kRegister, reg::irta::kLayout.defined);
+  if (!options.extended_interrupts) {
+    forbid(reg::irta::kRegister, reg::irta::kExtended.kMask);
+    forbid(reg::kFeuaddr, reg::event::kUpperAddress.defined);
+    forbid(reg::kIeuaddr, reg::event::kUpperAddress.defined);
+  }
+}
+
+void RegisterFile::forbid(const reg::Register& r, std::uint64_t bits) {
+  Rule& rule = rules_[r.offset / kWordBytes];
+  const std::uint64_t placed = place(r.offset, bytes_of(r), bits);
+  rule.writable &= ~placed;
+  rule.clear_on_one &= ~placed;
+  words_[r.offset / kWordBytes] &= ~placed;
 }
 
 RegisterFile::Rule RegisterFile::rule_at(std::size_t word) const {
-  if (word < kFixedRules.writable.size())
-    return {kFixedRules.writable[word], kFixedRules.clear_on_one[word],
-            kFixedRules.write_only[word]};
+  if (word < rules_.size()) return rules_[word];
   const bool high_word_of_record =
       word % 2 == 1 && touches_records(static_cast<std::uint64_t>(word) * kWordBytes);
   return {.clear_on_one = high_word_of_record ? reg::frcd::kFault.kMask : 0};

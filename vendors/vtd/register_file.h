@@ -13,6 +13,7 @@
 
 #include "vendors/vtd/capabilities.h"
 #include "vendors/vtd/registers.h"
+#include "vendors/vtd/unit.h"
 
 namespace weir::vtd {
 
@@ -63,9 +64,19 @@ class RegisterFile {
   [[nodiscard]] static constexpr std::size_t record_word(unsigned index) {
     return (reg::frcd::kOffset + index * reg::frcd::kBytes) / kWordBytes;
   }
-  struct Rule;
+  // What software may do with one 64-bit word of the file.
+  struct Rule {
+    std::uint64_t writable = 0;
+    std::uint64_t clear_on_one = 0;
+    std::uint64_t write_only = 0;
+  };
+  static constexpr std::size_t kFixedWords = reg::frcd::kOffset / kWordBytes;
+  [[nodiscard]] static constexpr std::array<Rule, kFixedWords> fold_rules();
   [[nodiscard]] Rule rule_at(std::size_t word) const;
+  // Takes from software what belongs to a feature that the unit does not have.
+  void forbid(const reg::Register& r, std::uint64_t bits);
 
+  std::array<Rule, kFixedWords> rules_;
   std::array<std::uint64_t, Unit::kRegisterBytes / kWordBytes> words_{};
   unsigned records_;
 };

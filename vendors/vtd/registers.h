@@ -10,9 +10,11 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "base/bits.h"
 #include "vendors/vtd/capability_registers.h"
+#include "vendors/vtd/interrupt_registers.h"
 
 namespace weir::vtd::reg {
 
@@ -50,6 +52,20 @@ namespace rtaddr {
 inline constexpr Field<63, 12> kTable{"RTA", "root-table address", "10.4.6"};
 inline constexpr Field<11, 10> kMode{"TTM", "translation-table mode", "10.4.6"};
 inline constexpr auto kLayout = layout<64>(kTable, kMode);
+enum class Mode : std::uint8_t { kLegacy, kScalable, kAbort };
+// Nothing: the reserved encoding.
+[[nodiscard]] constexpr std::optional<Mode> decode_mode(std::uint64_t value) {
+  switch (kMode.get(value)) {
+    case 0:
+      return Mode::kLegacy;
+    case 1:
+      return Mode::kScalable;
+    case 3:
+      return Mode::kAbort;
+    default:
+      return std::nullopt;
+  }
+}
 inline constexpr Register kRegister{.offset = 0x20,
                                     .bits = 64,
                                     .mnemonic = "RTADDR_REG",
@@ -144,6 +160,9 @@ inline constexpr Field<15, 0> kMessage{"IMD", "interrupt message data", "10.4.11
 inline constexpr auto kData = layout<32>(kMessage);
 inline constexpr Field<31, 2> kMessageAddress{"MA", "message address", "10.4.12"};
 inline constexpr auto kAddress = layout<32>(kMessageAddress);
+// Reserved while ECAP.EIM is 0 (register_file.cpp).
+inline constexpr Field<31, 0> kUpperMessageAddress{"MUA", "message upper address", "10.4.13"};
+inline constexpr auto kUpperAddress = layout<32>(kUpperMessageAddress);
 }  // namespace event
 inline constexpr Register kFectl{.offset = 0x38,
                                  .bits = 32,
@@ -167,13 +186,13 @@ inline constexpr Register kFeaddr{.offset = 0x40,
                                   .section = "10.4.12",
                                   .layout = event::kAddress,
                                   .writable = event::kAddress.defined};
-// Reserved while ECAP.EIM is 0.
 inline constexpr Register kFeuaddr{.offset = 0x44,
                                    .bits = 32,
                                    .mnemonic = "FEUADDR_REG",
                                    .name = "fault event upper address",
                                    .section = "10.4.13",
-                                   .layout = Layout{}};
+                                   .layout = event::kUpperAddress,
+                                   .writable = event::kUpperAddress.defined};
 
 // --- Queued invalidation
 namespace iqh {
@@ -249,7 +268,8 @@ inline constexpr Register kIeuaddr{.offset = 0xac,
                                    .mnemonic = "IEUADDR_REG",
                                    .name = "invalidation event upper address",
                                    .section = "10.4.28",
-                                   .layout = Layout{}};
+                                   .layout = event::kUpperAddress,
+                                   .writable = event::kUpperAddress.defined};
 namespace iqer {
 inline constexpr Field<3, 0> kInfo{"IQEI", "queue error info", "10.4.29"};
 inline constexpr Field<47, 32> kTimeoutSource{"ITESID", "time-out source-id", "10.4.29"};
@@ -266,6 +286,7 @@ inline constexpr Register kRegister{.offset = 0xb0,
 // --- Fault-recording registers: CAP.NFR of them from CAP.FRO on, 128 bits each
 namespace frcd {
 inline constexpr Field<63, 12> kAddress{"FI", "fault information: page address", "10.4.14"};
+inline constexpr Field<63, 48> kInterruptIndex{"FI", "of an interrupt request: index", "10.4.14"};
 inline constexpr auto kLow = layout<64>(kAddress);
 inline constexpr Bit<63> kFault{"F", "fault", "10.4.14"};
 inline constexpr Bit<62> kType1{"T1", "type, first bit", "10.4.14"};
@@ -288,7 +309,7 @@ inline constexpr std::array kRegisters = {
     rtaddr::kRegister, ccmd::kRegister, fsts::kRegister, kFectl,           kFedata,
     kFeaddr,           kFeuaddr,        iqh::kRegister,  iqt::kRegister,   iqa::kRegister,
     ics::kRegister,    kIectl,          kIedata,         kIeaddr,          kIeuaddr,
-    iqer::kRegister,   iva::kRegister,  iotlb::kRegister};
+    iqer::kRegister,   irta::kRegister, iva::kRegister,  iotlb::kRegister};
 
 // In the order of their offsets, apart from one another, and accessible only where a field is.
 consteval bool table_is_sound() {

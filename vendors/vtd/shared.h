@@ -20,6 +20,7 @@
 #include "vendors/vtd/capabilities.h"
 #include "vendors/vtd/events.h"
 #include "vendors/vtd/faults.h"
+#include "vendors/vtd/interrupt_entries.h"
 #include "vendors/vtd/register_file.h"
 
 namespace weir::vtd {
@@ -29,6 +30,9 @@ struct Requests {
   std::optional<std::uint64_t> root;  // RTADDR_REG as it was when SRTP was written
   std::optional<bool> translation;    // TE
   std::optional<bool> queue;          // QIE
+  std::optional<std::uint64_t> interrupt_table;  // IRTA_REG as it was when SIRTP was written
+  std::optional<bool> remapping;                 // IRE
+  std::optional<bool> compatibility;             // CFI
   bool context = false;               // CCMD_REG.ICC
   bool iotlb = false;                 // IOTLB_REG.IVT
 };
@@ -40,13 +44,19 @@ enum class Place : std::uint8_t {
   kRootTranslations,
   kContextCommand,
   kIotlbCommand,
+  kInterruptTable,
+  kRemapping,
+  kCompatibility,
   kQueue,
 };
-inline constexpr std::size_t kPlaces = 6;
+inline constexpr std::size_t kPlaces = 9;
 
 struct Shared {
   Shared(UnitHost& unit_host, const Options& options)
-      : host(unit_host), capabilities(options), registers(options) {}
+      : host(unit_host),
+        capabilities(options),
+        interrupt_entries(capabilities.options.strict_interrupt_entries),
+        registers(capabilities.options) {}
 
   // Has everything that the ticket stands for ended? If not, the place counts as parked until a
   // later call for it says yes. The runner's only.
@@ -58,12 +68,16 @@ struct Shared {
   UnitHost& host;
   const Capabilities capabilities;
 
+  InterruptEntries interrupt_entries;
+
   Mutex mutex;
   RegisterFile registers WEIR_GUARDED_BY(mutex);
   FaultLog faults WEIR_GUARDED_BY(mutex);
   Requests requests WEIR_GUARDED_BY(mutex);
   bool translation_wanted WEIR_GUARDED_BY(mutex) = false;  // TE as last commanded
   bool queue_wanted WEIR_GUARDED_BY(mutex) = false;        // QIE as last commanded
+  bool remapping_wanted WEIR_GUARDED_BY(mutex) = false;      // IRE as last commanded
+  bool compatibility_wanted WEIR_GUARDED_BY(mutex) = false;  // CFI as last commanded
   std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;         // power-on resets so far
   std::array<Ticket, kPlaces> parked WEIR_GUARDED_BY(mutex);
   bool running WEIR_GUARDED_BY(mutex) = false;
@@ -72,6 +86,8 @@ struct Shared {
   // RTADDR_REG as latched by SRTP, its mode bits included: one word, so that a reader of contexts
   // has both from the same command.
   std::atomic<std::uint64_t> root{0};
+  // What messages meet: interrupt_state of interrupt_remapping.h. Stored by the runner alone.
+  std::atomic<std::uint64_t> interrupts{0};
 };
 
 }  // namespace weir::vtd

@@ -2,73 +2,153 @@
 #include "vendors/vtd/translate.h"
 
 #include "iommu/cached_walk.h"
-#include "pagetables/readers.h"
+#include "pagetables/nested.h"
 #include "pagetables/vtd_second_stage.h"
-#include "vendors/vtd/context.h"
+#include "pagetables/x86_first_stage.h"
+#include "vendors/vtd/context_bits.h"
+#include "vendors/vtd/interrupt_range.h"
+#include "vendors/vtd/reading.h"
+#include "vendors/vtd/table_reader.h"
+#include "vendors/vtd/walk_faults.h"
 
 namespace weir::vtd {
 namespace {
 
+using iotlb::ContextKind;
 using pagetables::Leaf;
 using pagetables::VtdSecondStage;
 using pagetables::WalkFailure;
+using pagetables::WalkResult;
+using pagetables::X86FirstStage;
 
-inline constexpr AddressRange<Gpa> kInterruptRange{Gpa(0xfee00000), Gpa(0xfeefffff)};
+namespace bits = context_bits;
 
-// The walk's reasons in the manual's numbers; a format cannot give the others.
-[[nodiscard]] Code code_of(FaultReason reason, Access access) {
-  if (reason == FaultReason::kRootTableUnreadable) return Code::kContextInvalid;  // LCT.4.3
-  if (reason == FaultReason::kTableUnreadable) return Code::kTableAccess;
-  if (reason == FaultReason::kReservedBits) return Code::kTableReserved;
-  if (reason == FaultReason::kBeyondInputWidth) return Code::kBeyondWidth;
-  if (reason == FaultReason::kNoWritePermission) return Code::kNoWrite;
-  if (reason == FaultReason::kNoReadPermission) return Code::kNoRead;
-  return writes(access) ? Code::kNoWrite : Code::kNoRead;
+// One walk of one request: what the stages share.
+struct Walk {
+  const iotlb::Context& context;
+  const Request& piece;
+  const WalkScope& scope;
+  const Capabilities& capabilities;
+  SnoopingReader reader;
+
+  Walk(const iotlb::Context& who, const Request& request, const WalkScope& walk_scope,
+       const Capabilities& unit)
+      : context(who),
+        piece(request),
+        scope(walk_scope),
+        capabilities(unit),
+        reader(walk_scope.memory, walk_scope.trace,
+               bits::kNoSnoop.is_set(who.vendor_bits) ? SnoopingReader::Updates::kRefuse
+                                                      : SnoopingReader::Updates::kMake) {}
+
+  [[nodiscard]] Failure<Fault> failed(const WalkFailure& why, Code code) const {
+    Fault fault = make_fault(piece, code, why.reason, context.silence_faults);
+    fault.stage = why.stage;
+    if (fault.stage == Stage::kNone)
+      fault.stage = context.stage1_levels != 0 ? Stage::kStage1 : Stage::kStage2;
+    fault.level = why.level;
+    fault.entry_at = why.entry_at;
+    fault.references = why.references;
+    return Failure{fault};
+  }
+
+  [[nodiscard]] const VtdSecondStage::Rules& second_stage_rules() const {
+    if (!bits::kScalable.is_set(context.vendor_bits)) return capabilities.rules;
+    return capabilities.scalable_rules[bits::kSecondStageDirty.get(context.vendor_bits)];
+  }
+  [[nodiscard]] const X86FirstStage::Rules& first_stage_rules() const {
+    return capabilities.first_stage_rules[bits::kExtendedAccessed.get(context.vendor_bits)];
+  }
+  [[nodiscard]] WalkResult<Gpa> second_stage() {
+    const iotlb::Tag tag{.domain = context.domain, .pasid = context.pasid};
+    CachedTables<VtdSecondStage, Gpa> tables(scope.caches.stage2_tables, tag,
+                                             scope.tickets.stage2_tables);
+    return pagetables::walk<VtdSecondStage>(second_stage_rules(), reader, Gpa(context.stage2_root),
+                                            context.stage2_levels, piece.iova.value(),
+                                            Ask{.access = piece.access}, tables);
+  }
+  [[nodiscard]] WalkResult<Gpa> first_stage() {
+    const iotlb::Tag tag{.domain = context.domain, .pasid = context.pasid};
+    CachedTables<X86FirstStage, Gpa> tables(scope.caches.stage1_tables, tag,
+                                            scope.tickets.stage1_tables);
+    return pagetables::walk<X86FirstStage>(first_stage_rules(), reader, Gpa(context.stage1_root),
+                                           context.stage1_levels, piece.iova.value(),
+                                           iotlb::ask_of(context, piece), tables);
+  }
+  [[nodiscard]] WalkResult<Gpa> nested();
+};
+
+[[nodiscard]] bool beyond(std::uint64_t address, unsigned bits) {
+  return bits < 64 && (address & ~bit_mask(bits - 1, 0)) != 0;
 }
 
-[[nodiscard]] Failure<Fault> failed(const iotlb::Context& context, const Request& piece,
-                                    const WalkFailure& why, Code code) {
-  Fault fault = make_fault(piece, code, why.reason, context.silence_faults);
-  fault.stage = why.stage == Stage::kNone ? Stage::kStage2 : why.stage;
-  fault.level = why.level;
-  fault.entry_at = why.entry_at;
-  fault.references = why.references;
-  return Failure{fault};
+// Every address that the first stage gives, of a table or of the page, goes through the second.
+WalkResult<Gpa> Walk::nested() {
+  CachedStage2<VtdSecondStage, SnoopingReader> tables_below(
+      second_stage_rules(), reader, Gpa(context.stage2_root), context.stage2_levels, scope.caches,
+      context.domain, scope.tickets);
+  const unsigned reach = capabilities.input_bits(context.stage2_levels);
+  const auto below = [&](std::uint64_t address, const Ask& ask) -> WalkResult<Gpa> {
+    if (beyond(address, reach))
+      return Failure{
+          WalkFailure{.reason = FaultReason::kBeyondInputWidth, .stage = Stage::kStage2}};
+    return tables_below(address, ask);
+  };
+  const iotlb::Tag tag{.domain = context.domain, .pasid = context.pasid};
+  CachedTables<X86FirstStage, Ipa> tables(scope.caches.stage1_tables, tag,
+                                          scope.tickets.stage1_tables);
+  const auto leaf = pagetables::nested_walk<X86FirstStage>(
+      first_stage_rules(), Ipa(context.stage1_root), context.stage1_levels, below, reader,
+      piece.iova.value(), iotlb::ask_of(context, piece), tables);
+  if (!leaf) return Failure{leaf.error()};
+  const std::uint8_t lg2 = leaf->page_lg2();
+  return Leaf<Gpa>{.page = leaf->translate(piece.iova.value()).page_base(lg2),
+                   .page_lg2 = lg2,
+                   .level = leaf->upper.level,
+                   .permissions = leaf->permissions(),
+                   .dirty_owed = leaf->cacheable() != leaf->permissions(),
+                   .entry = leaf->upper.entry,
+                   .references = leaf->references()};
 }
 
-[[nodiscard]] bool beyond_reach(const iotlb::Context& context, Iova iova) {
-  return context.input_bits < 64 && iova.page_base(context.input_bits) != Iova(0);
+[[nodiscard]] WalkResult<Gpa> walk_stages(Walk& walk) {
+  switch (walk.context.kind) {
+    case ContextKind::kStage1:
+      return walk.first_stage();
+    case ContextKind::kNested:
+      return walk.nested();
+    case ContextKind::kStage2:
+    case ContextKind::kBlocked:
+    case ContextKind::kPassThrough:
+      break;
+  }
+  return walk.second_stage();
 }
 
 }  // namespace
 
-Result<Leaf<Gpa>, Fault> walk_second_stage(const iotlb::Context& context, const Request& piece,
-                                           const WalkScope& scope,
-                                           const Capabilities& capabilities) {
-  // LGN.1, before any entry is read. A pass-through context has no table behind it.
-  if (beyond_reach(context, piece.iova) || context.stage2_levels == 0)
-    return failed(context, piece, {.reason = FaultReason::kBeyondInputWidth}, Code::kBeyondWidth);
+Result<Leaf<Gpa>, Fault> walk_context(const iotlb::Context& context, const Request& piece,
+                                      const WalkScope& scope, const Capabilities& capabilities) {
+  Walk walk(context, piece, scope, capabilities);
+  // Before any entry is read. A pass-through context has no table behind it.
+  if (beyond(piece.iova.value(), context.input_bits) ||
+      (context.stage1_levels == 0 && context.stage2_levels == 0))
+    return walk.failed({.reason = FaultReason::kBeyondInputWidth}, reach_code(context));
 
-  const std::uint64_t input = piece.iova.value();
-  pagetables::DirectReader reader(scope.memory, scope.trace);
-  const iotlb::Tag tag{.domain = context.domain, .pasid = context.pasid};
-  CachedTables<VtdSecondStage, Gpa> tables(scope.caches.stage2_tables, tag,
-                                           scope.tickets.stage2_tables);
-  auto leaf = pagetables::walk<VtdSecondStage>(capabilities.rules, reader, Gpa(context.stage2_root),
-                                               context.stage2_levels, input,
-                                               Ask{.access = piece.access}, tables);
+  auto leaf = walk_stages(walk);
   if (!leaf)
-    return failed(context, piece, leaf.error(), code_of(leaf.error().reason, piece.access));
+    return walk.failed(leaf.error(), walk_code(context, leaf.error(), piece.access));
 
-  const Gpa output = leaf->translate(input);
+  const Gpa output = leaf->translate(piece.iova.value());
   const AddressRange<Gpa> page{leaf->page, leaf->page + bit_mask(leaf->page_lg2 - 1U, 0)};
   if (page.overlaps(kInterruptRange)) {
-    // LGN.4 speaks of the resulting address: the rest of the page is ordinary memory (3.15).
+    // LGN.4 and SGN.8 speak of the resulting address: the rest of the page is ordinary memory
+    // (3.15).
     if (kInterruptRange.contains(output)) {
       const WalkFailure why{.reason = FaultReason::kOutputInInterruptRange,
                             .level = leaf->level,
                             .references = leaf->references};
-      return failed(context, piece, why, Code::kOutputInInterruptRange);
+      return walk.failed(why, output_code(context));
     }
     leaf->page = output.page_base(kPageLg2);
     leaf->page_lg2 = kPageLg2;

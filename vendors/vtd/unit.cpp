@@ -5,6 +5,7 @@
 
 #include "vendors/vtd/commands.h"
 #include "vendors/vtd/context.h"
+#include "vendors/vtd/interrupt_remapping.h"
 #include "vendors/vtd/queue.h"
 #include "vendors/vtd/shared.h"
 #include "vendors/vtd/translate.h"
@@ -14,6 +15,12 @@ namespace weir::vtd {
 struct Unit::State {
   State(UnitHost& host, const Options& options) : shared(host, options) {}
 
+  [[nodiscard]] InterruptTable interrupt_table() {
+    // Acquire: pairs with the release in Commands::take_up_interrupts.
+    return {.state = shared.interrupts.load(std::memory_order_acquire),
+            .capabilities = shared.capabilities,
+            .entries = shared.interrupt_entries};
+  }
   void write(std::uint64_t offset, unsigned size, std::uint64_t value);
   void run();
   void pass();
@@ -120,6 +127,9 @@ void Unit::State::pass() {
   if (std::exchange(resets_seen, resets) != resets) {
     commands.forget();
     queue.forget();
+    shared.interrupt_entries.drop(0, ~std::uint32_t{0});
+    // Relaxed: remapping is off; SIRTP publishes the next table.
+    shared.interrupts.store(0, std::memory_order_relaxed);
   }
   commands.take_up(shared, requests);
   queue.take_up(shared, requests);
@@ -146,7 +156,7 @@ Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
                                                  const pagetables::PhysicalMemory& memory) {
   // Acquire: pairs with the release in Commands::take_up; the tables are read through it.
   const std::uint64_t root = state_->shared.root.load(std::memory_order_acquire);
-  return read_legacy_context(request, memory, state_->shared.capabilities, root);
+  return read_any_context(request, memory, state_->shared.capabilities, root);
 }
 
 std::optional<Fault> Unit::check(const iotlb::Context& context, const Request& request) {
@@ -159,7 +169,18 @@ Fault Unit::deny(const iotlb::Context& context, const Request& request, Denial d
 
 Result<pagetables::Leaf<Gpa>, Fault> Unit::walk(const iotlb::Context& context, const Request& piece,
                                                 const WalkScope& scope) {
-  return walk_second_stage(context, piece, scope, state_->shared.capabilities);
+  return walk_context(context, piece, scope, state_->shared.capabilities);
+}
+
+Result<RemappedInterrupt, Fault> Unit::remap_interrupt(const Request& request, Msi msi,
+                                                       const pagetables::PhysicalMemory& memory) {
+  return remap(state_->interrupt_table(), request, msi, memory);
+}
+
+Result<std::optional<Msi>, Fault> Unit::post_interrupt(const Request& request,
+                                                       const RemappedInterrupt& posted,
+                                                       const pagetables::PhysicalMemory& memory) {
+  return post(state_->interrupt_table(), request, posted, memory);
 }
 
 void Unit::record(const Fault& fault) {
@@ -188,6 +209,10 @@ void Unit::reset() {
     shared.requests.translation = false;
     shared.translation_wanted = false;
     shared.queue_wanted = false;
+    shared.requests.remapping = false;
+    shared.requests.compatibility = false;
+    shared.remapping_wanted = false;
+    shared.compatibility_wanted = false;
     ++shared.resets;
     // Relaxed: translation is off; SRTP publishes the next root.
     shared.root.store(0, std::memory_order_relaxed);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/verify/vtd_legacy_setup.h"
+#include "tools/verify/vtd_setup.h"
 
 #include <algorithm>
 #include <array>
@@ -25,10 +25,11 @@ constexpr std::uint64_t kCapMatters =
     decltype(kCachingMode)::kMask | decltype(kWidths)::kMask | decltype(kMgaw)::kMask |
     decltype(kLargePages)::kMask | decltype(kPageSelective)::kMask |
     decltype(kFaultRecords)::kMask | decltype(kMostAddressMask)::kMask |
-    decltype(kRootPointerFlushes)::kMask;
+    decltype(kRootPointerFlushes)::kMask | decltype(kFirstStage1g)::kMask |
+    decltype(kFirstStage5)::kMask;
 constexpr std::uint64_t kEcapMatters = decltype(kQueuedInvalidation)::kMask |
                                        decltype(kDeviceTlb)::kMask | decltype(kPassThrough)::kMask |
-                                       decltype(kSnoopControl)::kMask;
+                                       decltype(kSnoopControl)::kMask | kScalableFeatures;
 
 // Every page that a case says anything about, or could by a word taken as a pointer.
 class NamedPages {
@@ -52,7 +53,9 @@ class NamedPages {
     if (const auto* edit = std::get_if<EditMemory>(&operation)) add(edit->runs);
     if (const auto* root = std::get_if<SetRoot>(&operation)) add(root->root.value());
     if (const auto* dma = std::get_if<Dma>(&operation)) add(*dma);
-    if (const auto* bad = std::get_if<BadDescriptor>(&operation)) add(bad->high);
+    if (const auto* bad = std::get_if<BadDescriptor>(&operation)) {
+      for (const std::uint64_t word : bad->words) add(word);
+    }
   }
 
   [[nodiscard]] bool holds(std::uint64_t page) const { return pages_.contains(page); }
@@ -105,6 +108,11 @@ vtd::Options read_unit_options(const VtdConfig& config, const Fields& fields) {
   options.caching_mode = config.caching_mode;
   options.snoop_control = kSnoopControl.is_set(config.ecap);
   options.device_tlb = kDeviceTlb.is_set(config.ecap);
+  options.scalable = kScalable.is_set(config.ecap);
+  options.second_stage = kSecondStage.is_set(config.ecap);
+  options.first_stage = kFirstStage.is_set(config.ecap);
+  options.first_stage_1g = kFirstStage1g.is_set(config.cap);
+  options.first_stage_5 = kFirstStage5.is_set(config.cap);
   options.fault_records = static_cast<unsigned>(kFaultRecords.get(config.cap) + 1);
   options.max_address_mask = static_cast<unsigned>(kMostAddressMask.get(config.cap));
 
@@ -113,6 +121,7 @@ vtd::Options read_unit_options(const VtdConfig& config, const Fields& fields) {
       kMgaw.get(config.cap) + 1 != config.address_bits) {
     fields.complain("aw", "is not 39, 48 or 57, or CAP.MGAW says otherwise");
   }
+  if (config.scalable && !options.scalable) fields.complain("ecap", "has no scalable mode");
   if (config.caching_mode != kCachingMode.is_set(config.cap)) {
     fields.complain("cm", "CAP.CM says otherwise");
   }
@@ -151,9 +160,14 @@ void check_case(const VtdCase& checked, const GuestRam& ram, const std::vector<R
     }
   };
   check_runs(checked.memory);
+  if (checked.config.scalable && !checked.config.through_queue)
+    fields.complain("cfg", "scalable mode without a queue");
   for (const VtdOperation& operation : checked.operations) {
     if (const auto* edit = std::get_if<EditMemory>(&operation)) check_runs(edit->runs);
-    if (const auto* dma = std::get_if<Dma>(&operation)) check_device(dma->requester);
+    if (const auto* dma = std::get_if<Dma>(&operation)) {
+      check_device(dma->requester);
+      check_runs(dma->updated);
+    }
     if (const auto* burst = std::get_if<FaultBurst>(&operation)) {
       for (const auto& write : burst->writes) check_device(write.requester);
     }

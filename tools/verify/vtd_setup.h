@@ -16,7 +16,7 @@
 #include "tools/verify/fields.h"
 #include "tools/verify/guest_ram.h"
 #include "tools/verify/vtd_driver.h"
-#include "tools/verify/vtd_legacy_case.h"
+#include "tools/verify/vtd_case.h"
 #include "vendors/vtd/unit.h"
 
 namespace weir::verify {

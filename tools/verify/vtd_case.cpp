@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/verify/vtd_legacy_case.h"
+#include "tools/verify/vtd_case.h"
 
 #include <algorithm>
 #include <array>
@@ -17,18 +17,6 @@ namespace {
 
 constexpr std::uint64_t kWordBytes = 8;
 constexpr std::uint64_t kAnyDomain = 0xffff;
-
-std::vector<MemoryRun> read_runs(const Fields& fields, const char* key) {
-  std::vector<MemoryRun> runs;
-  for (const auto& row : fields.hex_rows(key, 2)) {
-    const std::uint64_t bytes = (row.size() - 1) * kWordBytes;
-    if (!is_aligned(row[0], 3) || row[0] > ~std::uint64_t{0} - bytes) {
-      fields.complain(key, "a run begins at an address that is no multiple of 8, or wraps");
-    }
-    runs.push_back({Gpa(row[0]), {row.begin() + 1, row.end()}});
-  }
-  return runs;
-}
 
 Gpa read_page(const Fields& fields, const char* key) {
   const std::uint64_t address = fields.hex(key);
@@ -60,18 +48,33 @@ Dma read_dma(const Fields& fields) {
   if (fields.has("also")) {
     for (const Fields& one : fields.objects("also")) dma.permitted.push_back(read_result(one));
   }
+  for (const char* key : {"ad", "ad_spec"}) {
+    if (!fields.has(key)) continue;
+    for (auto& run : read_runs(fields, key)) dma.updated.push_back(std::move(run));
+  }
   return dma;
 }
 
 Invalidate::Granularity read_granularity(const Fields& fields, std::string_view fine) {
   const std::string name = fields.text("g");
+  if (name == "pasid" && fine != "device") return Invalidate::Granularity::kPasid;
   if (name == "domain") return Invalidate::Granularity::kDomain;
   if (name == fine) return Invalidate::Granularity::kFine;
   if (name != "global") fields.complain("g", replay::in_quotes(name) + " is not a granularity");
   return Invalidate::Granularity::kGlobal;
 }
 
-Invalidate read_invalidate(const Fields& fields) {
+std::uint32_t read_pasid(const Fields& fields) {
+  return static_cast<std::uint32_t>(fields.number("pasid", kPasidLimit - 1));
+}
+
+void read_pages(const Fields& fields, Invalidate& command) {
+  command.address = read_page(fields, "addr");
+  command.address_mask = static_cast<std::uint8_t>(fields.number("am", 63));
+  command.leaf_only = fields.flag("ih");
+}
+
+Invalidate read_invalidate(const Fields& fields, bool scalable) {
   using Granularity = Invalidate::Granularity;
   Invalidate command;
   const std::string target = fields.text("t");
@@ -85,11 +88,20 @@ Invalidate read_invalidate(const Fields& fields) {
   } else if (target == "iotlb") {
     command.what = Invalidate::What::kIotlb;
     command.granularity = read_granularity(fields, "page");
-    if (command.granularity == Granularity::kFine) {
-      command.address = read_page(fields, "addr");
-      command.address_mask = static_cast<std::uint8_t>(fields.number("am", 63));
-      command.leaf_only = fields.flag("ih");
-    }
+    if (command.granularity == Granularity::kFine) read_pages(fields, command);
+    if (command.granularity == Granularity::kPasid)
+      fields.complain("g", "\"pasid\" is no granularity of \"iotlb\"");
+  } else if (target == "pc" && scalable) {
+    command.what = Invalidate::What::kPasidCache;
+    command.granularity = read_granularity(fields, "");
+    if (command.granularity == Granularity::kPasid) command.pasid = read_pasid(fields);
+  } else if (target == "piotlb" && scalable) {
+    command.what = Invalidate::What::kPasidIotlb;
+    command.granularity = read_granularity(fields, "page");
+    command.pasid = read_pasid(fields);
+    if (command.granularity == Granularity::kFine) read_pages(fields, command);
+    if (command.granularity != Granularity::kFine && command.granularity != Granularity::kPasid)
+      fields.complain("g", "is neither \"pasid\" nor \"page\"");
   } else {
     fields.complain("t", replay::in_quotes(target) + " is not an invalidation of this mode");
   }
@@ -99,14 +111,11 @@ Invalidate read_invalidate(const Fields& fields) {
   return command;
 }
 
-BadDescriptor read_bad_descriptor(const Fields& fields) {
+BadDescriptor read_bad_descriptor(const Fields& fields, bool scalable) {
   BadDescriptor bad;
-  const auto words = fields.hex_list("desc");
-  if (words.size() == 2) {
-    bad.low = words[0];
-    bad.high = words[1];
-  } else {
-    fields.complain("desc", "is not two words");
+  bad.words = fields.hex_list("desc");
+  if (bad.words.size() != (scalable ? 4U : 2U)) {
+    fields.complain("desc", scalable ? "is not four words" : "is not two words");
   }
   bad.queue_error.push_back(fields.number("iqe", 1));
   if (fields.has("also_iqe")) {
@@ -133,33 +142,46 @@ FaultBurst read_burst(const Fields& fields) {
   return burst;
 }
 
-VtdOperation read_operation(const Fields& fields) {
+VtdOperation read_operation(const Fields& fields, bool scalable) {
   const std::string op = fields.text("op");
   if (op == "w") return EditMemory{read_runs(fields, "m")};
   if (op == "te") return SwitchTranslation{fields.flag("on")};
   if (op == "srtp") return SetRoot{read_page(fields, "root")};
-  if (op == "inv") return read_invalidate(fields);
-  if (op == "inv_bad") return read_bad_descriptor(fields);
+  if (op == "inv") return read_invalidate(fields, scalable);
+  if (op == "inv_bad") return read_bad_descriptor(fields, scalable);
   if (op == "burst") return read_burst(fields);
   if (op == "dma") return read_dma(fields);
   fields.complain("op", replay::in_quotes(op) + " is not an operation of this mode");
   return EditMemory{};
 }
 
-VtdConfig read_config(const Fields& fields) {
+VtdConfig read_config(const Fields& fields, bool scalable) {
   VtdConfig config;
   config.address_bits = static_cast<unsigned>(fields.number("aw", 64));
   config.caching_mode = fields.flag("cm");
   const std::string via = fields.text("via");
   if (via != "qi" && via != "reg") fields.complain("via", "is neither \"qi\" nor \"reg\"");
   config.through_queue = via == "qi";
-  if (fields.flag("sm")) fields.complain("sm", "scalable mode in a file of legacy mode");
+  config.scalable = fields.flag("sm");
+  if (config.scalable != scalable) fields.complain("sm", "is not what the file's mode says");
   config.cap = fields.hex("cap");
   config.ecap = fields.hex("ecap");
   return config;
 }
 
 }  // namespace
+
+std::vector<MemoryRun> read_runs(const Fields& fields, const char* key) {
+  std::vector<MemoryRun> runs;
+  for (const auto& row : fields.hex_rows(key, 2)) {
+    const std::uint64_t bytes = (row.size() - 1) * kWordBytes;
+    if (!is_aligned(row[0], 3) || row[0] > ~std::uint64_t{0} - bytes) {
+      fields.complain(key, "a run begins at an address that is no multiple of 8, or wraps");
+    }
+    runs.push_back({Gpa(row[0]), {row.begin() + 1, row.end()}});
+  }
+  return runs;
+}
 
 std::string in_words(const DmaResult& result) {
   std::array<char, 64> text{};
@@ -204,13 +226,13 @@ Requester read_bdf(const Fields& fields, const char* key) {
   return {};
 }
 
-VtdCase read_vtd_case(const Fields& fields) {
+VtdCase read_vtd_case(const Fields& fields, bool scalable) {
   VtdCase result;
-  result.config = read_config(fields.object("cfg"));
+  result.config = read_config(fields.object("cfg"), scalable);
   result.root = read_page(fields, "root");
   result.memory = read_runs(fields, "mem");
   for (const Fields& one : fields.objects("ops")) {
-    result.operations.push_back(read_operation(one));
+    result.operations.push_back(read_operation(one, scalable));
     if (!fields.ok()) break;
   }
   return result;

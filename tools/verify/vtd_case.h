@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A case of mode vtd-legacy as plain values, read out of its JSON line and checked whole before
+// A case of the modes vtd-legacy, vtd-sm-ss and vtd-sm-fs as plain values, read out of its JSON line and checked whole before
 // anything of it is carried out. Numbers are as the file writes them; what they mean to a register
 // or a descriptor is the driver's business (vtd_driver.h).
 //
@@ -29,6 +29,7 @@ struct VtdConfig {
   unsigned address_bits = 0;  // MGAW and the host address width
   bool caching_mode = false;
   bool through_queue = false;  // how invalidations are sent
+  bool scalable = false;       // root table in scalable mode
   std::uint64_t cap = 0;
   std::uint64_t ecap = 0;
 };
@@ -58,6 +59,7 @@ struct Dma {
   Access access = Access::kRead;
   unsigned size = 0;                 // 1…4096, inside one page
   std::vector<DmaResult> permitted;  // `res` first, then `also`
+  std::vector<MemoryRun> updated;    // paging entries whose accessed or dirty bits it sets
 };
 
 struct EditMemory {
@@ -70,20 +72,22 @@ struct SetRoot {
   Gpa root;
 };
 struct Invalidate {
-  enum class What : std::uint8_t { kContext, kIotlb };
-  enum class Granularity : std::uint8_t { kGlobal = 1, kDomain = 2, kFine = 3 };  // device or page
+  enum class What : std::uint8_t { kContext, kIotlb, kPasidCache, kPasidIotlb };
+  // As the descriptors of contexts and translations number them; kFine is a device or a page, and
+  // kPasid belongs to the two of PASIDs.
+  enum class Granularity : std::uint8_t { kGlobal = 1, kDomain = 2, kFine = 3, kPasid };
   What what = What::kContext;
   Granularity granularity = Granularity::kGlobal;
   std::uint16_t domain = 0;
   std::uint16_t source = 0;
   std::uint8_t function_mask = 0;
+  std::uint32_t pasid = 0;
   Gpa address;  // page-aligned
   std::uint8_t address_mask = 0;
   bool leaf_only = false;
 };
 struct BadDescriptor {
-  std::uint64_t low = 0;
-  std::uint64_t high = 0;
+  std::vector<std::uint64_t> words;        // two or four
   std::vector<std::uint64_t> queue_error;  // what FSTS.IQE may read
 };
 // Faulting writes with no clearing between them.
@@ -109,10 +113,13 @@ struct VtdCase {
   std::vector<VtdOperation> operations;
 };
 
+// Runs of words; complains about `key` otherwise.
+[[nodiscard]] std::vector<MemoryRun> read_runs(const Fields& fields, const char* key);
+
 // "bb:dd.f" of segment 0; complains about `key` otherwise.
 [[nodiscard]] Requester read_bdf(const Fields& fields, const char* key);
 
 // Empty, or wrong in part, once `fields` has complained.
-[[nodiscard]] VtdCase read_vtd_case(const Fields& fields);
+[[nodiscard]] VtdCase read_vtd_case(const Fields& fields, bool scalable);
 
 }  // namespace weir::verify
