@@ -21,20 +21,28 @@ using iotlb::Scope;
 }
 
 // What INVALIDATE_IOMMU_PAGES covers. GN = 0 names addresses of the host tables: of guest tables
-// over them, everything may have come through what changed (L7). GN = 1 of a directory reaches up
-// to the guest CR3 table: what the PASID led to is read again.
+// over them, everything may have come through what changed (L7), the guest CR3 table too. GN = 1 of
+// a directory reaches up to that table: what the PASID led to is read again.
 [[nodiscard]] std::array<Invalidation, 2> pages_invalidations(const ForgetPages& pages) {
   Invalidation translations;
   translations.domain = pages.domain;
   translations.pasid = pages.pasid;
-  translations.leaf_only = !pages.tables_too;
+  // All of a domain is all that was made through it, directories of the guest among it.
+  translations.leaf_only = !pages.tables_too && (pages.pasid || !pages.everything);
   translations.range = pages.range;
   if (pages.everything)
     translations.scope = pages.pasid ? Scope::kPasid : Scope::kDomain;
   else
     translations.scope = pages.pasid ? Scope::kRange : Scope::kStage2Range;
   return {translations,
-          {.scope = Scope::kContextPasid, .domain = pages.domain, .pasid = pages.pasid}};
+          {.scope = pages.pasid ? Scope::kContextPasid : Scope::kContextDomain,
+           .domain = pages.domain,
+           .pasid = pages.pasid}};
+}
+
+[[nodiscard]] bool guest_tables_are_on(Shared& shared) WEIR_EXCLUDES(shared.mutex) {
+  MutexLock lock(shared.mutex);
+  return control::kGuestTables.is_set(shared.registers.get(control::kRegister));
 }
 
 // Control.InvTimeOut. None: a device may take as long as it likes.
@@ -103,7 +111,8 @@ bool CommandQueue::carry_out(Shared& shared, const Command& command, const Posit
   }
   if (const auto* pages = std::get_if<ForgetPages>(&command)) {
     const std::array what = pages_invalidations(*pages);
-    const bool contexts_too = pages->pasid && (pages->tables_too || pages->everything);
+    const bool contexts_too =
+        pages->pasid ? pages->tables_too || pages->everything : guest_tables_are_on(shared);
     return invalidate(shared, std::span(what).first(contexts_too ? 2 : 1));
   }
   if (const auto* device = std::get_if<ForgetInterrupts>(&command)) {

@@ -176,6 +176,7 @@ void Unit::reset() {
     MutexLock lock(shared.mutex);
     shared.registers = RegisterFile(shared.capabilities.options);
     restart_logs(shared);
+    shared.device_commands.forget();
     // Through the runner, so that a pass under way cannot turn translation on again afterwards.
     shared.requests = Requests{};
     shared.requests.enable = false;
