@@ -67,7 +67,7 @@ Result<Done, Fault> send_interrupt(Port& port, Msi msi) {
   IommuCore& core = port.core;
   auto& slot = core.bursts.slot();
   core.bursts.enter(slot);
-  State burst{.port = port, .slot = slot, .core = core};
+  State burst{.port = port, .slot = slot};
   const Request request =
       make_request(port, Iova(msi.address), sizeof msi.data, Access::kWrite, {});
   const auto send = [&]() -> Result<Done, Fault> {

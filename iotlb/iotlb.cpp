@@ -186,7 +186,7 @@ bool Iotlb::count_out(const Owner& owner, const Generations& then) {
 
 // ---- Filling
 
-FillTicket Iotlb::begin_fill(DomainId domain) {
+FillTicket Iotlb::begin_fill(DomainId domain) const {
   // Acquire, both: pair with invalidate; a walk that begins after an invalidation reads tables as
   // the guest left them before it. Both only grow, so their sum stands still while they do.
   return {overtaken_.load(std::memory_order_acquire) +

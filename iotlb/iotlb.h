@@ -87,7 +87,7 @@ class Iotlb {
   // It was made without entries: no question has an answer and no fill is kept.
   [[nodiscard]] bool off() const { return off_; }
 
-  [[nodiscard]] FillTicket begin_fill(DomainId domain);
+  [[nodiscard]] FillTicket begin_fill(DomainId domain) const;
   FillResult fill(FillTicket ticket, const Entry& entry);
 
   // Before it returns, what `what` covers can no longer be found, nor be filled by a walk that
@@ -184,7 +184,7 @@ class Iotlb {
   bool off_ = false;
   std::unique_ptr<Way[]> own_ways_;
   std::unique_ptr<ReferenceTlb> reference_;
-  Lineages lineages_;
+  mutable Lineages lineages_;  // knows more tags after a question, and nothing else changes
 
   // Atomic. Read by every lookup, written by global flushes.
   std::atomic<std::uint64_t> generation_{0};
