@@ -154,10 +154,12 @@ void Machine::flush_pages(std::uint64_t first, std::size_t count) {
   while (status.load(std::memory_order_acquire) != status_) iommu_->poll();
 }
 
-Machine::Machine(const Workload& workload, std::size_t entries)
+Machine::Machine(const Workload& workload, std::size_t entries, bool verified)
     : ram_(std::make_unique<Ram>()),
       iommu_(std::make_unique<Iommu>(IommuConfig{
-          .memory = ram_->memory, .host_map = ram_->slots, .caches = {.entries = entries}})) {
+          .memory = ram_->memory,
+          .host_map = ram_->slots,
+          .caches = {.entries = entries, .verified = verified, .verified_entries = entries}})) {
   PagePool pages;
   memory_ = std::make_unique<const PhysicalMemory>(ram_->memory, ram_->slots);
   const Gpa root = write_tables(workload, *memory_, pages);

@@ -41,13 +41,16 @@ void adopt(State& burst, const PortContext& found) {
                                                    std::uint64_t changes) {
   UnitCore& unit = *burst.port.unit;
   PortContext found{.changes = changes, .pasid = pasid_tag(request)};
-  if (const auto mine = burst.port.context.read();
+  // Of a verified one nothing is kept to be found.
+  const bool anew = burst.port.core.caches.verified || is_verified(burst.context);
+  if (const auto mine = anew ? std::nullopt : burst.port.context.read();
       mine && mine->changes == changes && mine->pasid == found.pasid) {
     adopt(burst, *mine);
     return std::nullopt;
   }
   bool current = true;
-  if (const auto cached = unit.contexts.find(burst.port.requester, found.pasid)) {
+  if (const auto cached =
+          anew ? std::nullopt : unit.contexts.find(burst.port.requester, found.pasid)) {
     found.context = *cached;
   } else {
     count(burst.slot, Count::kContextReads);

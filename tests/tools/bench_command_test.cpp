@@ -59,8 +59,8 @@ TEST(BenchJson, ListsEveryFigureInItsOrder) {
 }
 
 TEST(BenchJson, MeasuresWhatIsBuiltAndSaysWhatIsNot) {
-  const std::set<std::string> built{"G1", "G2", "G3", "G4",  "G5",  "G6",
-                                    "G7", "G8", "G9", "G10", "G11", "G15"};
+  const std::set<std::string> built{"G1", "G2", "G3",  "G4",  "G5",  "G6",  "G7",
+                                    "G8", "G9", "G10", "G11", "G13", "G15"};
   for (const json& figure : quick_run().at("figures")) {
     SCOPED_TRACE(figure.dump());
     const std::string state = figure.at("state");
