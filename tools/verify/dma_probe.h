@@ -38,6 +38,8 @@ class DmaProbe final : public InterruptSink, public DirtySink {
   DmaProbe(GuestRam& ram, TableUpdates updates) : ram_(ram), updates_(updates) {}
 
   [[nodiscard]] Sighting run(DmaPort& port, const Dma& dma);
+  // Where a unit itself writes during an access (its fault reports), and no access reaches.
+  void expect_unit_writes(AddressRange<Gpa> range) { unit_writes_ = range; }
 
   void on_device_msi(Requester requester, Msi msi) override;
   void on_unit_msi(UnitId, Msi) override {}
@@ -75,6 +77,7 @@ class DmaProbe final : public InterruptSink, public DirtySink {
   [[nodiscard]] std::string check_untouched(std::optional<Gpa> reached) const;
 
   GuestRam& ram_;
+  std::optional<AddressRange<Gpa>> unit_writes_;
   const TableUpdates updates_;
   std::uint64_t serial_ = 0;  // makes the bytes of each access its own
   std::vector<Place> places_;
