@@ -39,9 +39,7 @@ Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& loca
       if (rest != nullptr) return Failure{std::string("two units cover the rest of the segment")};
       rest = &unit;
     }
-    bool named = false;
-    for (const DeviceScope& scope : unit.scopes) named = named || scope_covers(scope, location);
-    if (!named) continue;
+    if (!names(unit, location)) continue;
     if (covering != nullptr) return Failure{std::string("the function is covered by two units")};
     covering = &unit;
   }
