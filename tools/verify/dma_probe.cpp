@@ -25,8 +25,7 @@ void DmaProbe::on_device_msi(Requester requester, Msi msi) {
 }
 
 void DmaProbe::on_dirty(Gpa first, std::uint64_t size) {
-  if (unit_writes_ && unit_writes_->contains(first)) return;
-  writes_.push_back({first, size});
+  if (!log_ || !log_->contains(first)) writes_.push_back({first, size});
 }
 
 std::vector<std::byte> DmaProbe::fresh_bytes(unsigned size) {

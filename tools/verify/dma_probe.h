@@ -38,8 +38,8 @@ class DmaProbe final : public InterruptSink, public DirtySink {
   DmaProbe(GuestRam& ram, TableUpdates updates) : ram_(ram), updates_(updates) {}
 
   [[nodiscard]] Sighting run(DmaPort& port, const Dma& dma);
-  // Where a unit itself writes during an access (its fault reports), and no access reaches.
-  void expect_unit_writes(AddressRange<Gpa> range) { unit_writes_ = range; }
+  // Writes in there are the unit's own (a log), not the device's.
+  void set_log(AddressRange<Gpa> log) { log_ = log; }
 
   void on_device_msi(Requester requester, Msi msi) override;
   void on_unit_msi(UnitId, Msi) override {}
@@ -77,12 +77,12 @@ class DmaProbe final : public InterruptSink, public DirtySink {
   [[nodiscard]] std::string check_untouched(std::optional<Gpa> reached) const;
 
   GuestRam& ram_;
-  std::optional<AddressRange<Gpa>> unit_writes_;
   const TableUpdates updates_;
   std::uint64_t serial_ = 0;  // makes the bytes of each access its own
   std::vector<Place> places_;
   std::vector<Message> messages_;
   std::vector<Write> writes_;
+  std::optional<AddressRange<Gpa>> log_;
 };
 
 }  // namespace weir::verify

@@ -127,7 +127,7 @@ Result<Done, std::string> ViommuMachine::load(const Fields& fields) {
   const auto driver_wants = driver_options(case_.config);
   const auto area = find_driver_area(case_, ram_, ViommuDriver::bytes_needed(driver_wants));
   if (!area) return Failure{std::string("the case leaves the driver no memory")};
-  probe_.expect_unit_writes({*area, *area + (ViommuDriver::bytes_needed(driver_wants) - 1)});
+  probe_.set_log({*area, *area + (ViommuDriver::bytes_needed(driver_wants) - 1)});
 
   memory_ = std::make_unique<pagetables::PhysicalMemory>(ram_.memory());
   iommu_ = std::make_unique<Iommu>(IommuConfig{.memory = ram_.memory(),
