@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -24,8 +25,15 @@
 namespace weir::vtd::test {
 
 struct SeenInterrupts final : InterruptSink {
-  void on_device_msi(Requester, Msi msi) override { of_devices.push_back(msi); }
-  void on_unit_msi(UnitId, Msi msi) override { of_unit.push_back(msi); }
+  void on_device_msi(Requester, Msi msi) override {
+    const std::lock_guard lock(mutex);
+    of_devices.push_back(msi);
+  }
+  void on_unit_msi(UnitId, Msi msi) override {
+    const std::lock_guard lock(mutex);
+    of_unit.push_back(msi);
+  }
+  std::mutex mutex;
   std::vector<Msi> of_devices;
   std::vector<Msi> of_unit;
 };
@@ -156,6 +164,12 @@ class WholeMachine {
     std::uint64_t address = 0;
   };
   [[nodiscard]] std::vector<Record> take_faults() {
+    std::vector<Record> result = take_faults_loosely();
+    EXPECT_EQ(readl(0x34) & 3, 0U);
+    return result;
+  }
+  // The same while devices go on faulting.
+  [[nodiscard]] std::vector<Record> take_faults_loosely() {
     std::vector<Record> result;
     const std::uint64_t cap = readq(0x08);
     const std::uint64_t base = (cap >> 24 & 0x3ff) * 16, count = (cap >> 40 & 0xff) + 1;
@@ -170,7 +184,6 @@ class WholeMachine {
       index = (index + 1) % count;
     }
     writel(0x34, 0x83);  // PFO, PPF, PRO, as the driver does
-    EXPECT_EQ(readl(0x34) & 3, 0U);
     return result;
   }
 
