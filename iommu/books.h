@@ -42,6 +42,8 @@ class RareBooks {
   void fault(const Fault& fault);
   void invalidation(const iotlb::Invalidation& what, const iotlb::Removed& removed);
   void parked();
+  void page_request();
+  void device_tlb_timeout();
   // Adds what is here to `stats`.
   void add_to(Stats& stats) const;
 
@@ -60,6 +62,8 @@ class RareBooks {
   std::array<std::atomic<std::uint64_t>, kCodes> codes_{};
   std::array<ScopeBooks, iotlb::kScopeCount> scopes_{};
   std::atomic<std::uint64_t> parked_{0};
+  std::atomic<std::uint64_t> page_requests_{0};
+  std::atomic<std::uint64_t> device_tlb_timeouts_{0};
 };
 
 }  // namespace weir::core

@@ -151,6 +151,7 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
   if (port_->unit != nullptr) record.unit = port_->unit->id();
   record.requester = port_->requester;
   record.range = {iova, iova + (size - 1)};
+  record.translated = attributes.address_type == AddressType::kTranslated;
   record.since = core.clock.now();
   Pin pin;
   std::uint64_t context_changes = 0;

@@ -26,6 +26,11 @@ using State = DmaPort::Burst::State;
          r.address_type == AddressType::kUntranslated;
 }
 
+// One that wants an answer and no memory. Its access is what it would have; less is an answer too.
+[[nodiscard]] bool is_question(const Request& r) {
+  return r.address_type == AddressType::kTranslationRequest;
+}
+
 [[nodiscard]] std::uint32_t pasid_tag(const Request& r) {
   return r.pasid ? r.pasid->value : Context::kNoPasid;
 }
@@ -86,6 +91,15 @@ struct Answer {
 [[nodiscard]] inline Result<Translation, Fault> finish(State& burst, const Request& request,
                                                        const Answer& answer) {
   Result<Translation, Fault> translation{std::in_place};
+  if (is_question(request)) [[unlikely]] {
+    translation->outcome = answer.outcome;
+    translation->gpa = answer.gpa;
+    translation->length = answer.limit;
+    translation->permissions = answer.permissions;
+    translation->page_lg2 = answer.page_lg2;
+    count(burst.slot, answer.outcome);
+    return translation;
+  }
   if (const auto reason = land(burst.port.core.memory(), Permissions::needed(request.access),
                                request.size, answer, *translation)) [[unlikely]] {
     translation = Failure{fail(burst, request, *reason, Stage::kHostMap)};
@@ -170,6 +184,28 @@ struct FillTickets {
   iotlb::WalkCaches::Tickets walks;
 };
 
+// Walks for a translation request: for reading, or else for writing; and once more if the answer is
+// to allow writes and a dirty bit stands in the way.
+[[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk_for_device(UnitCore& unit,
+                                                                   const Context& context,
+                                                                   const Request& request,
+                                                                   const WalkScope& scope) {
+  Request piece = request;
+  piece.access = Access::kRead;
+  auto leaf = unit.unit->walk(context, piece, scope);
+  if (!writes(request.access)) return leaf;
+  const bool only_writable = !leaf && leaf.error().reason == FaultReason::kNoReadPermission;
+  if (!only_writable && (!leaf || !leaf->permissions.can_write() || !leaf->dirty_owed)) return leaf;
+  piece.access = Access::kWrite;
+  auto again = unit.unit->walk(context, piece, scope);
+  const std::uint32_t before = leaf ? leaf->references : leaf.error().references;
+  (again ? again->references : again.error().references) += before;
+  if (again || only_writable) return again;
+  leaf->references = again.error().references;
+  leaf->permissions = leaf->permissions.without_write();
+  return leaf;
+}
+
 // 6. Walk and 7. Fill. Nothing is left behind if something that covers it was dropped since
 // `tickets`.
 [[nodiscard, gnu::noinline]] Result<Translation, Fault> walk_and_fill(State& burst,
@@ -179,7 +215,9 @@ struct FillTickets {
   const Context& context = burst.context;
   const PhysicalMemory& memory = burst.port.core.memory();
   count(burst.slot, Count::kWalks);
-  const auto leaf = unit.unit->walk(context, request, {memory, unit.walk_caches, tickets.walks});
+  const WalkScope scope{memory, unit.walk_caches, tickets.walks};
+  const auto leaf = is_question(request) ? walk_for_device(unit, context, request, scope)
+                                         : unit.unit->walk(context, request, scope);
   if (!leaf) {
     count(burst.slot, Count::kReferences, leaf.error().references);
     return Failure{give_up(burst, leaf.error())};
@@ -208,11 +246,13 @@ struct FillTickets {
       break;
   }
   // The vendor's walk has judged it by the same ask; this one is for all vendors.
-  if (const auto denial = judge(leaf->permissions, iotlb::ask_of(context, request))) [[unlikely]]
+  if (const auto denial = judge(leaf->permissions, iotlb::ask_of(context, request));
+      denial && !is_question(request)) [[unlikely]]
     return Failure{give_up(burst, unit.unit->deny(context, request, *denial))};
   // A write with privilege may need no permission to write.
-  const Permissions allowed =
-      writes(request.access) ? leaf->permissions.with_write() : leaf->permissions;
+  const Permissions allowed = writes(request.access) && !is_question(request)
+                                  ? leaf->permissions.with_write()
+                                  : leaf->permissions;
   return finish(burst, request,
                 {.gpa = leaf->translate(request.iova.value()),
                  .limit = left_in_page(request.iova, lg2),
@@ -316,11 +356,16 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
       if (const auto fault = unit->unit->check(context, request))
         return Failure{give_up(burst, *fault)};
     const Ask ask = iotlb::ask_of(context, request);
-    if (context.kind != ContextKind::kBlocked)
+    if (context.kind != ContextKind::kBlocked && !is_question(request))
       if (const auto denial = denied_by_rights(context, ask)) [[unlikely]]
         return Failure{give_up(burst, unit->unit->deny(context, request, *denial))};
-    if (request.address_type == AddressType::kTranslated) [[unlikely]]
+    if (request.address_type == AddressType::kTranslated) [[unlikely]] {
+      // Acquire: pairs with DeviceTlbs::take_silent, whose wait counts on bursts of its epoch
+      // seeing it.
+      if (port.untrusted->load(std::memory_order_acquire))
+        return Failure{fail(burst, request, FaultReason::kRequestTypeBlocked)};
       return pass(burst, request, Outcome::kTranslated, context.rights);
+    }
     if (context.kind == ContextKind::kPassThrough && within_reach(context, request.iova))
       return pass(burst, request, Outcome::kPassedThrough, context.rights, context.input_bits);
 

@@ -88,6 +88,16 @@ Ticket UnitCore::invalidate_all(std::span<const iotlb::Invalidation> several) {
   return booked(core_.tracker.issue_all(id_, several));
 }
 
+Ticket UnitCore::invalidate_device_tlb(const iotlb::Invalidation& what,
+                                       std::optional<Clock::Duration> limit) {
+  core_.books.invalidation(what, {});
+  return booked(core_.device_tlbs.invalidate(id_, what, limit.value_or(core_.device_tlb_limit)));
+}
+
+bool UnitCore::respond(Requester function, const PageResponse& response) {
+  return core_.device_tlbs.respond(function, response);
+}
+
 Ticket UnitCore::drain() { return booked(core_.tracker.issue_drain(id_)); }
 
 // No completion waits for it, so it is not booked as one.
