@@ -64,7 +64,7 @@ class Machine {
     const Coverage everything{{{.register_base = kBase, .rest_of_segment = true}}};
     require(iommu_.use_tables(dmar_parser(), build_dmar(everything)).ok(), "the table is refused");
     unit_ = &iommu_.add_unit<Unit>(kBase, options);
-    for (const std::uint16_t sid : {0x0010, 0x0090})
+    for (const std::uint16_t sid : {std::uint16_t{0x0010}, std::uint16_t{0x0090}})
       ports_.push_back(iommu_.attach({.function = Requester::from_sid(sid)}).value());
   }
 

@@ -45,11 +45,15 @@ class WholeMachine {
   static constexpr std::uint32_t kTe = 1U << 31, kSrtp = 1U << 30, kQie = 1U << 26, kIre = 1U << 25,
                                  kSirtp = 1U << 24;
 
-  explicit WholeMachine(const Options& options, const CacheOptions& caches = {})
+  explicit WholeMachine(const Options& options, const CacheOptions& caches = {},
+                        const Clock* clock = nullptr)
       : words_(std::make_unique<std::uint64_t[]>(kRam / 8)),
         memory_(std::make_shared<GuestMemory>(GuestMemory::single(
             Hpa(0), std::as_writable_bytes(std::span(words_.get(), kRam / 8))))),
-        iommu_({.memory = memory_, .sinks = {.interrupts = &interrupts}, .caches = caches}) {
+        iommu_({.memory = memory_,
+                .clock = clock,
+                .sinks = {.interrupts = &interrupts},
+                .caches = caches}) {
     const Coverage everything{{{.register_base = kBase, .rest_of_segment = true}}};
     EXPECT_TRUE(iommu_.use_tables(dmar_parser(), build_dmar(everything)));
     unit_ = &iommu_.add_unit<Unit>(kBase, options);
@@ -98,13 +102,19 @@ class WholeMachine {
     tail_ = 0;
     command(kQie);
   }
-  // One descriptor and a wait behind it.
-  void submit(std::uint64_t low, std::uint64_t high = 0) {
+  // One descriptor and a wait behind it, nothing expected. Gives the status word.
+  std::uint64_t post_unwaited(std::uint64_t low, std::uint64_t high) {
     place(low, high);
     ++serial_;
     place(0x25 | std::uint64_t{serial_} << 32, status_);
     writel(0x88, tail_);
-    EXPECT_EQ(get(status_) & 0xffffffff, serial_) << "a wait that would time out";
+    return wait_status();
+  }
+  [[nodiscard]] std::uint64_t wait_status() const { return get(status_) & 0xffffffff; }
+  [[nodiscard]] std::uint64_t wait_serial() const { return serial_; }
+  // One descriptor and a wait behind it.
+  void submit(std::uint64_t low, std::uint64_t high = 0) {
+    EXPECT_EQ(post_unwaited(low, high), serial_) << "a wait that would time out";
     EXPECT_EQ(readl(0x34) & 0x70, 0U) << "IQE, ICE or ITE";
     EXPECT_EQ(readq(0x80), tail_);
   }

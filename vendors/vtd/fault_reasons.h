@@ -169,6 +169,16 @@ enum class Code : std::uint8_t {
   return false;
 }
 
+// Conditions that a translation request may meet and that are no error: an address out of reach, a
+// page that is not there or not allowed, a PASID that has no entry (yet).
+[[nodiscard]] constexpr bool is_recoverable(Code code) {
+  return code == Code::kBeyondWidth || code == Code::kNoWrite || code == Code::kNoRead ||
+         code == Code::kDirectoryNotPresent || code == Code::kPasidNotPresent ||
+         code == Code::kExecuteDisabled || code == Code::kSupervisorDisabled ||
+         (code >= Code::kFirstAccess && code <= Code::kFirstNoWrite) ||
+         (code >= Code::kNonCanonical && code <= Code::kScalableNoRead);
+}
+
 [[nodiscard]] constexpr bool is_of_interrupts(std::uint16_t code) {
   return code >= static_cast<std::uint16_t>(Code::kInterruptReserved) &&
          code <= static_cast<std::uint16_t>(Code::kDescriptorReserved);

@@ -39,6 +39,9 @@ struct Options {
   bool walk_coherency = false;         // SMPWCS
   bool abort_dma = false;              // ADMS
 
+  // Device-TLBs (device_tlb above) are needed for page requests.
+  bool page_requests = false;  // PRS, and PDS with it
+
   // Interrupt remapping.
   bool interrupt_remapping = false;  // IR; what follows needs it
   bool extended_interrupts = false;  // EIM: 32-bit destinations
@@ -46,6 +49,7 @@ struct Options {
 
   // Strict switches: what hardware may do and models commonly do not, so that a guest's missing
   // flush shows.
+  bool strict_absent_contexts = false;  // under CM, absent and invalid contexts stay, as domain 0's
   bool strict_interrupt_entries = false;  // present interrupt entries stay until they are flushed
 };
 
@@ -68,6 +72,8 @@ struct Options {
   o.extended_accessed = o.extended_accessed && o.first_stage;
   o.second_stage_dirty = o.second_stage_dirty && o.second_stage;
   o.walk_coherency = o.walk_coherency && o.scalable;
+  o.strict_absent_contexts = o.strict_absent_contexts && o.caching_mode;
+  o.page_requests = o.page_requests && o.device_tlb && o.scalable;
   o.extended_interrupts = o.extended_interrupts && o.interrupt_remapping;
   o.posted_interrupts = o.posted_interrupts && o.interrupt_remapping;
   return o;
@@ -107,7 +113,7 @@ namespace profile {
   o.levels_5 = true;
   o.first_stage = o.nested = o.first_stage_1g = o.first_stage_5 = true;
   o.supervisor_requests = o.execute_requests = o.extended_accessed = o.abort_dma = true;
-  o.device_tlb = true;
+  o.device_tlb = o.page_requests = true;
   o.posted_interrupts = true;
   return o;
 }

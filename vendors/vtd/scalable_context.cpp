@@ -227,7 +227,8 @@ Result<iotlb::Context, Fault> read_scalable_context(const Request& request,
   const Options& options = capabilities.options;
   // SCT.4: it enables what the unit does not have.
   if ((ce::kDeviceTlb.is_set(word0) && !options.device_tlb) ||
-      (ce::kPasidEnable.is_set(word0) && options.pasid_bits == 0))
+      (ce::kPasidEnable.is_set(word0) && options.pasid_bits == 0) ||
+      (ce::kPageRequests.is_set(word0) && !options.page_requests))
     return reading.fault(Code::kScalableContextInvalid, FaultReason::kContextInvalid);
   if (!is_plain(request) && !ce::kDeviceTlb.is_set(word0))
     return reading.fault(Code::kDeviceTlbDisabled, FaultReason::kRequestTypeBlocked);

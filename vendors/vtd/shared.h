@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 
 #include "base/mutex.h"
@@ -35,6 +36,14 @@ struct Requests {
   std::optional<bool> compatibility;             // CFI
   bool context = false;               // CCMD_REG.ICC
   bool iotlb = false;                 // IOTLB_REG.IVT
+};
+
+// What has been given out of the page request queue and not been shown to the guest yet.
+struct PageQueue {
+  std::uint64_t given = 0;       // offset of the next slot
+  std::deque<bool> written;      // slots from PQT_REG to `given`, in order
+  std::uint64_t first = 0;       // number of the first of them
+  std::uint64_t generation = 0;  // of writes of PQA_REG, PQT_REG and resets: older slots are void
 };
 
 // Where the runner can be held up.
@@ -79,6 +88,8 @@ struct Shared {
   bool remapping_wanted WEIR_GUARDED_BY(mutex) = false;      // IRE as last commanded
   bool compatibility_wanted WEIR_GUARDED_BY(mutex) = false;  // CFI as last commanded
   std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;         // power-on resets so far
+  std::uint64_t timeouts WEIR_GUARDED_BY(mutex) = 0;       // device-TLBs that stayed silent so far
+  PageQueue page_queue WEIR_GUARDED_BY(mutex);
   std::array<Ticket, kPlaces> parked WEIR_GUARDED_BY(mutex);
   bool running WEIR_GUARDED_BY(mutex) = false;
   bool again WEIR_GUARDED_BY(mutex) = false;

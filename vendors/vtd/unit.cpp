@@ -6,6 +6,7 @@
 #include "vendors/vtd/commands.h"
 #include "vendors/vtd/context.h"
 #include "vendors/vtd/interrupt_remapping.h"
+#include "vendors/vtd/page_requests.h"
 #include "vendors/vtd/queue.h"
 #include "vendors/vtd/shared.h"
 #include "vendors/vtd/translate.h"
@@ -68,12 +69,20 @@ namespace {
   if (touched(reg::fsts::kRegister) || registers.touches_records(offset)) {
     shared.faults.after_service(registers);
     work = true;  // the queue goes on when IQE is cleared
-    if (!reg::fsts::kQueueError.is_set(registers.get(reg::fsts::kRegister)))
-      registers.set(reg::iqer::kRegister, 0);
+    std::uint64_t record = registers.get(reg::iqer::kRegister);
+    const std::uint64_t status = registers.get(reg::fsts::kRegister);
+    if (!reg::fsts::kQueueError.is_set(status)) record = reg::iqer::kInfo.with(record, 0);
+    if (!reg::fsts::kTimeoutError.is_set(status))
+      record = reg::iqer::kTimeoutSource.with(record, 0);
+    registers.set(reg::iqer::kRegister, record);
   }
   if (touched(reg::ics::kRegister) &&
       !reg::ics::kWaitComplete.is_set(registers.get(reg::ics::kRegister)))
     lapse(registers, kCompletionEvent);
+  if (touched(reg::pqa::kRegister) || touched(reg::pqt::kRegister)) restart_page_queue(shared);
+  if (touched(reg::prs::kRegister) && registers.get(reg::prs::kRegister) == 0)
+    lapse(registers, kPageRequestEvent);
+  if (touched(reg::kPectl)) outbox.add(after_unmasking(registers, kPageRequestEvent));
   if (touched(reg::kFectl)) outbox.add(after_unmasking(registers, kFaultEvent));
   if (touched(reg::kIectl)) outbox.add(after_unmasking(registers, kCompletionEvent));
   return work;
@@ -156,7 +165,11 @@ Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
                                                  const pagetables::PhysicalMemory& memory) {
   // Acquire: pairs with the release in Commands::take_up; the tables are read through it.
   const std::uint64_t root = state_->shared.root.load(std::memory_order_acquire);
-  return read_any_context(request, memory, state_->shared.capabilities, root);
+  const Capabilities& capabilities = state_->shared.capabilities;
+  auto context = read_any_context(request, memory, capabilities, root);
+  if (!context && capabilities.options.strict_absent_contexts)
+    if (const auto absent = absent_context(context.error())) return *absent;
+  return context;
 }
 
 std::optional<Fault> Unit::check(const iotlb::Context& context, const Request& request) {
@@ -183,6 +196,37 @@ Result<std::optional<Msi>, Fault> Unit::post_interrupt(const Request& request,
   return post(state_->interrupt_table(), request, posted, memory);
 }
 
+std::optional<PageResponseCode> Unit::judge_page_request(const PageRequest& request,
+                                                         const pagetables::PhysicalMemory& memory) {
+  Shared& shared = state_->shared;
+  if (!shared.capabilities.options.page_requests) return PageResponseCode::kInvalid;
+  // Acquire: as in read_context.
+  const std::uint64_t root = shared.root.load(std::memory_order_acquire);
+  if (const auto fault = check_page_request(request, memory, shared.capabilities, root)) {
+    record(*fault);
+    return PageResponseCode::kInvalid;
+  }
+  return queue_page_request(shared, request);
+}
+
+void Unit::device_tlb_timed_out(Requester function, Ticket /*ticket*/) {
+  Shared& shared = state_->shared;
+  Outbox outbox;
+  {
+    MutexLock lock(shared.mutex);
+    RegisterFile& registers = shared.registers;
+    // The first source-id stays while the error is unserviced (10.4.29).
+    if (!reg::fsts::kTimeoutError.is_set(registers.get(reg::fsts::kRegister)))
+      registers.set(reg::iqer::kRegister,
+                    reg::iqer::kTimeoutSource.with(registers.get(reg::iqer::kRegister),
+                                                   function.bdf));
+    outbox.add(set_fault_status(registers, reg::fsts::kTimeoutError.kMask));
+    ++shared.timeouts;
+  }
+  outbox.send(shared.host);
+  state_->run();
+}
+
 void Unit::record(const Fault& fault) {
   if (!fault.recorded || fault.code == 0) return;
   Shared& shared = state_->shared;
@@ -204,6 +248,7 @@ void Unit::reset() {
     MutexLock lock(shared.mutex);
     shared.registers = RegisterFile(shared.capabilities.options);
     shared.faults = FaultLog{};
+    restart_page_queue(shared);
     // Through the runner, so that a pass under way cannot turn translation on again afterwards.
     shared.requests = Requests{};
     shared.requests.translation = false;
