@@ -36,7 +36,7 @@ TEST(CapabilityTest, R1GoldenValuesPerProfile) {
       {profile::legacy(), 0x80ed078c222f0606, 0x0000000000000f43},
       {profile::scalable_second_stage(), 0xc0ed078c222f0606, 0x0003699800f00fdb},
       {profile::scalable_first_stage(), 0xc1ed078c222f0606, 0x0003899800f00f5b},
-      {profile::full(), 0xd9ed078c22380e06, 0x0013ed9ce4f00fdf},
+      {profile::full(), 0xd9ed078c22380e66, 0x0013ed9ce4f00fdf},
       // SSLPS is prefix-closed: no 1 GiB pages without 2 MiB ones.
       {{.pages_2m = false, .pages_1g = true}, 0x80ed0780222f0606, 0x0000000000000f43},
   };
@@ -117,6 +117,8 @@ constexpr Promise kPromises[] = {
     {cap::kMaxAddressMask.kMask, 0, "DescriptorTest", "AddressMaskBeyondMamv"},
     {cap::kWriteDrain.kMask | cap::kReadDrain.kMask, 0, "ConformanceTest",
      "Q10WaitDrainsWhatIsInFlight"},
+    {cap::kProtectedLow.kMask | cap::kProtectedHigh.kMask, 0, "ProtectedMemoryTest",
+     "BlocksWhatNoTableTranslates"},
     {cap::kFirstStage1g.kMask, 0, "FirstStageTest", "LargePages"},
     {cap::kPosted.kMask, 0, "PostedTest", "I12RequestAndNotification"},
     {cap::kFirstStage5.kMask, 0, "FirstStageTest", "S9FiveLevels"},
@@ -199,7 +201,6 @@ TEST(CapabilityTest, R1DependentBitsNeedTheirConditions) {
   for (const Options& options : {profile::full(), all}) {
     EXPECT_EQ(capability_value(options) &
                   (cap::kAdvancedFaultLog.kMask | cap::kWriteBufferFlush.kMask |
-                   cap::kProtectedLow.kMask | cap::kProtectedHigh.kMask |
                    cap::kZeroLengthRead.kMask | cap::kEnhancedCommands.kMask |
                    cap::kLayout.reserved),
               0U);

@@ -182,7 +182,8 @@ TEST_F(ConformanceTest, Q10WaitDrainsWhatIsInFlight) {
     DmaPort::Burst burst(machine_.device(kSid));
     ASSERT_TRUE(burst.translate(Iova(kIova), 4, Access::kWrite));
     map_second(kIova, 0);
-    EXPECT_NE(machine_.post_unwaited(0xe2 | 5U << 16, 0), machine_.wait_serial());
+    const std::uint64_t seen = machine_.post_unwaited(0xe2 | 5U << 16, 0);
+    EXPECT_NE(seen, machine_.wait_serial());
   }
   EXPECT_EQ(machine_.wait_status(), machine_.wait_serial());
   // A pin holds it back as well.
@@ -190,7 +191,8 @@ TEST_F(ConformanceTest, Q10WaitDrainsWhatIsInFlight) {
   auto pin = machine_.device(kSid).map(Iova(kIova), 64, Access::kWrite);
   ASSERT_TRUE(pin);
   map_second(kIova, 0);
-  EXPECT_NE(machine_.post_unwaited(0xe2 | 5U << 16, 0), machine_.wait_serial());
+  const std::uint64_t seen = machine_.post_unwaited(0xe2 | 5U << 16, 0);
+  EXPECT_NE(seen, machine_.wait_serial());
   pin->release();
   EXPECT_EQ(machine_.wait_status(), machine_.wait_serial());
 }

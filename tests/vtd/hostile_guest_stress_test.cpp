@@ -131,9 +131,10 @@ TEST_F(HostileGuestStress, EverythingAtOnce) {
       mine += 3;
       const auto mapped = port.translate(Iova(kIova), 4, Access::kRead);
       // Off, the unit passes addresses through; on, there is one page behind this one.
-      if (mapped)
+      if (mapped) {
         EXPECT_TRUE(mapped->gpa == Gpa(buffer_) || mapped->gpa == Gpa(kIova))
             << std::hex << mapped->gpa.value();
+      }
       (void)port.read(Iova(kMissing), data);
       (void)port.write(Iova(0xfee00010), data);
     }

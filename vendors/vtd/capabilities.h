@@ -39,6 +39,8 @@ inline constexpr std::uint64_t kMaxHandleMask = 15;  // MHMV: 2^15 entries with 
          cap::kFaultRecords.of(options.fault_records - 1) |
          cap::kMaxAddressMask.of(options.max_address_mask) |
          cap::kWriteDrain.of(1) | cap::kReadDrain.of(1) |
+         cap::kProtectedLow.of(options.protected_memory) |
+         cap::kProtectedHigh.of(options.protected_memory) |
          cap::kFirstStage1g.of(options.first_stage_1g) |
          cap::kFirstStage5.of(options.first_stage_5) |
          cap::kPosted.of(options.posted_interrupts) |

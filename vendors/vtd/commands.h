@@ -40,6 +40,7 @@ class Commands {
     Ticket contexts{};
     Ticket translations{};
   };
+  void take_up_modes(Shared& shared, const Requests& requests) WEIR_EXCLUDES(shared.mutex);
   void take_up_interrupts(Shared& shared, const Requests& requests) WEIR_EXCLUDES(shared.mutex);
   void finish_interrupts(Shared& shared, std::uint64_t resets) WEIR_EXCLUDES(shared.mutex);
   [[nodiscard]] static Pending start_context_command(Shared& shared) WEIR_EXCLUDES(shared.mutex);
@@ -49,6 +50,7 @@ class Commands {
   std::optional<PendingRoot> root_;
   std::optional<Pending> context_;
   std::optional<Pending> iotlb_;
+  std::optional<Pending> protection_;
   std::optional<Ticket> interrupt_table_;
   std::optional<Pending> remapping_;
   std::optional<Pending> compatibility_;

@@ -47,6 +47,8 @@ struct Options {
   bool extended_interrupts = false;  // EIM: 32-bit destinations
   bool posted_interrupts = false;    // PI
 
+  bool protected_memory = false;  // PLMR and PHMR
+
   // Strict switches: what hardware may do and models commonly do not, so that a guest's missing
   // flush shows.
   bool strict_absent_contexts = false;  // under CM, absent and invalid contexts stay, as domain 0's
@@ -114,7 +116,7 @@ namespace profile {
   o.first_stage = o.nested = o.first_stage_1g = o.first_stage_5 = true;
   o.supervisor_requests = o.execute_requests = o.extended_accessed = o.abort_dma = true;
   o.device_tlb = o.page_requests = true;
-  o.posted_interrupts = true;
+  o.posted_interrupts = o.protected_memory = true;
   return o;
 }
 

@@ -22,6 +22,7 @@
 #include "vendors/vtd/events.h"
 #include "vendors/vtd/faults.h"
 #include "vendors/vtd/interrupt_entries.h"
+#include "vendors/vtd/protected_memory.h"
 #include "vendors/vtd/register_file.h"
 
 namespace weir::vtd {
@@ -31,6 +32,7 @@ struct Requests {
   std::optional<std::uint64_t> root;  // RTADDR_REG as it was when SRTP was written
   std::optional<bool> translation;    // TE
   std::optional<bool> queue;          // QIE
+  std::optional<bool> protection;     // EPM
   std::optional<std::uint64_t> interrupt_table;  // IRTA_REG as it was when SIRTP was written
   std::optional<bool> remapping;                 // IRE
   std::optional<bool> compatibility;             // CFI
@@ -56,9 +58,10 @@ enum class Place : std::uint8_t {
   kInterruptTable,
   kRemapping,
   kCompatibility,
+  kProtection,
   kQueue,
 };
-inline constexpr std::size_t kPlaces = 9;
+inline constexpr std::size_t kPlaces = 10;
 
 struct Shared {
   Shared(UnitHost& unit_host, const Options& options)
@@ -86,6 +89,7 @@ struct Shared {
   bool translation_wanted WEIR_GUARDED_BY(mutex) = false;  // TE as last commanded
   bool queue_wanted WEIR_GUARDED_BY(mutex) = false;        // QIE as last commanded
   bool remapping_wanted WEIR_GUARDED_BY(mutex) = false;      // IRE as last commanded
+  bool protection_wanted WEIR_GUARDED_BY(mutex) = false;     // EPM as last commanded
   bool compatibility_wanted WEIR_GUARDED_BY(mutex) = false;  // CFI as last commanded
   std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;         // power-on resets so far
   std::uint64_t timeouts WEIR_GUARDED_BY(mutex) = 0;       // device-TLBs that stayed silent so far
@@ -99,6 +103,10 @@ struct Shared {
   std::atomic<std::uint64_t> root{0};
   // What messages meet: interrupt_state of interrupt_remapping.h. Stored by the runner alone.
   std::atomic<std::uint64_t> interrupts{0};
+  // Whether contexts are read, or everything is identity but for protected memory. Stored by the
+  // runner alone.
+  std::atomic<bool> translating{false};
+  ProtectedMemory protection;
 };
 
 }  // namespace weir::vtd

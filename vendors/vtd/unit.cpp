@@ -5,11 +5,14 @@
 
 #include "vendors/vtd/commands.h"
 #include "vendors/vtd/context.h"
+#include "vendors/vtd/context_bits.h"
 #include "vendors/vtd/interrupt_remapping.h"
 #include "vendors/vtd/page_requests.h"
 #include "vendors/vtd/queue.h"
+#include "vendors/vtd/reading.h"
 #include "vendors/vtd/shared.h"
 #include "vendors/vtd/translate.h"
+#include "vendors/vtd/walk_faults.h"
 
 namespace weir::vtd {
 
@@ -25,6 +28,8 @@ struct Unit::State {
   void write(std::uint64_t offset, unsigned size, std::uint64_t value);
   void run();
   void pass();
+  [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> identity(const iotlb::Context& context,
+                                                              const Request& piece) const;
 
   Shared shared;
   // The runner's.
@@ -61,6 +66,14 @@ namespace {
       command && reg::iotlb::kInvalidate.is_set(command->value)) {
     shared.requests.iotlb = true;
     work = true;
+  }
+  if (touched(reg::pmen::kRegister) && shared.capabilities.options.protected_memory) {
+    const bool wanted = reg::pmen::kEnable.is_set(registers.get(reg::pmen::kRegister));
+    if (wanted != shared.protection_wanted) {
+      shared.protection_wanted = wanted;
+      shared.requests.protection = wanted;
+      work = true;
+    }
   }
   if (touched(reg::iqt::kRegister)) {
     outbox.add(accept_tail(shared));
@@ -146,6 +159,20 @@ void Unit::State::pass() {
   queue.run(shared, resets);
 }
 
+// Identity under protected memory: page by page, in the size that regions are aligned to.
+Result<pagetables::Leaf<Gpa>, Fault> Unit::State::identity(const iotlb::Context& context,
+                                                           const Request& piece) const {
+  constexpr unsigned kRegionLg2 = reg::protected_region::kInside.kHigh + 1;
+  if (context.input_bits < 64 && piece.iova.page_base(context.input_bits) != Iova(0))
+    return Failure{make_fault(piece, reach_code(context), FaultReason::kBeyondInputWidth,
+                              context.silence_faults)};
+  const Gpa page(piece.iova.page_base(kRegionLg2).value());
+  if (shared.protection.covers(page.value(), page.value()))
+    return Failure{protected_fault(piece)};
+  return pagetables::Leaf<Gpa>{
+      .page = page, .page_lg2 = kRegionLg2, .permissions = Permissions::all()};
+}
+
 Unit::Unit(UnitHost& host, const Options& options)
     : state_(std::make_unique<State>(host, options)) {}
 
@@ -166,13 +193,25 @@ Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
   // Acquire: pairs with the release in Commands::take_up; the tables are read through it.
   const std::uint64_t root = state_->shared.root.load(std::memory_order_acquire);
   const Capabilities& capabilities = state_->shared.capabilities;
+  const bool watched = state_->shared.protection.is_on();
+  // Acquire: pairs with the release in Commands::take_up_modes.
+  if (watched && !state_->shared.translating.load(std::memory_order_acquire)) {
+    iotlb::Context identity;
+    identity.input_bits = 64;
+    ProtectedMemory::watch(identity);
+    return identity;
+  }
   auto context = read_any_context(request, memory, capabilities, root);
+  if (context && watched && context->kind == iotlb::ContextKind::kPassThrough)
+    ProtectedMemory::watch(*context);
   if (!context && capabilities.options.strict_absent_contexts)
     if (const auto absent = absent_context(context.error())) return *absent;
   return context;
 }
 
 std::optional<Fault> Unit::check(const iotlb::Context& context, const Request& request) {
+  if (request.address_type == AddressType::kTranslated && state_->shared.protection.blocks(request))
+    return protected_fault(request);
   return check_request(context, request, state_->shared.capabilities);
 }
 
@@ -182,6 +221,8 @@ Fault Unit::deny(const iotlb::Context& context, const Request& request, Denial d
 
 Result<pagetables::Leaf<Gpa>, Fault> Unit::walk(const iotlb::Context& context, const Request& piece,
                                                 const WalkScope& scope) {
+  if (context_bits::kIdentity.is_set(context.vendor_bits))
+    return state_->identity(context, piece);
   return walk_context(context, piece, scope, state_->shared.capabilities);
 }
 
@@ -254,6 +295,8 @@ void Unit::reset() {
     shared.requests.translation = false;
     shared.translation_wanted = false;
     shared.queue_wanted = false;
+    shared.protection_wanted = false;
+    shared.requests.protection = false;
     shared.requests.remapping = false;
     shared.requests.compatibility = false;
     shared.remapping_wanted = false;
