@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kDevices = 2;
 constexpr std::uint64_t kPages = 4;
+constexpr std::uint8_t kGone = 0x41;  // a vector
 
 [[nodiscard]] Requester function(std::size_t device) {
   return Requester::from_sid(static_cast<std::uint16_t>(0x20 + 8 * device));
@@ -66,7 +67,7 @@ TEST(AtsStress, NothingReachesWhereAPageWas) {
         }
       });
     Random random(9);
-    for (int round = 0; goes_on(round, kRounds / 200, written); ++round) {
+    for (int round = 0; goes_on(round, kRounds / 2000, written); ++round) {
       const std::uint64_t page = random.below(kPages);
       const std::uint64_t turn = turns[page]++;
       tables.unmap(iova_of(page));
@@ -100,7 +101,6 @@ TEST(InterruptStress, NoMessageBecomesWhatItsEntrySaidBefore) {
       if (gone.load(std::memory_order_acquire)) late.fetch_add(1);
     }
     void on_unit_msi(UnitId, Msi) override {}
-    static constexpr std::uint32_t kGone = 0x41;
     std::atomic<bool> gone{false};
     std::atomic<std::uint64_t> late{0};
   };
@@ -119,7 +119,7 @@ TEST(InterruptStress, NoMessageBecomesWhatItsEntrySaidBefore) {
   const auto entry = [](std::uint8_t vector) {
     return RemappedInterrupt::remapped({.vector = vector}, 5);
   };
-  unit.set_interrupt(5, entry(Sink::kGone));
+  unit.set_interrupt(5, entry(kGone));
   auto port = iommu.attach({.function = function(0)}).value();
   std::atomic<std::uint64_t> sent{0};
   std::atomic<bool> stop{false};
@@ -133,7 +133,7 @@ TEST(InterruptStress, NoMessageBecomesWhatItsEntrySaidBefore) {
         }
       });
     Random random(3);
-    for (int round = 0; goes_on(round, kRounds / 200, sent); ++round) {
+    for (int round = 0; goes_on(round, kRounds / 2000, sent); ++round) {
       unit.set_interrupt(5, entry(0x42));
       const std::uint64_t number = unit.post(
           {.scope = iotlb::Scope::kInterruptRange, .first_interrupt = 5, .last_interrupt = 5});
@@ -141,7 +141,7 @@ TEST(InterruptStress, NoMessageBecomesWhatItsEntrySaidBefore) {
       sink.gone.store(true, std::memory_order_release);
       for (int i = 0; i < 4; ++i) linger(random);
       sink.gone.store(false, std::memory_order_release);
-      unit.set_interrupt(5, entry(Sink::kGone));
+      unit.set_interrupt(5, entry(kGone));
     }
     stop = true;
   }
