@@ -54,7 +54,8 @@ class CachedTables {
 
 // A whole lower stage with its caches: what nested_walk asks for as `lower`. Of a page that is
 // written in several entries (AMD-Vi v1), the one that was read answers for all, until it is
-// invalidated: software has to keep them alike.
+// invalidated: software has to keep them alike. A leaf that a cache answers has no level and no
+// entry: what of it outlives the walk are its rights.
 template <pagetables::RadixFormat Format, pagetables::TableReader Reader>
 class CachedStage2 {
  public:

@@ -66,8 +66,11 @@ std::size_t PhysicalMemory::search(Gpa at) const {
   return after == pieces_.begin() ? 0 : static_cast<std::size_t>(after - pieces_.begin()) - 1;
 }
 
-Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at) const {
+Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at,
+                                                                  std::uint32_t* references) const {
   const auto mapping = host_map_->lookup(at);
+  if (references != nullptr)
+    *references += mapping ? mapping->references : mapping.error().references;
   if (!mapping) return Failure{mapping.error().reason};
   const MemoryRegion* region = memory_->find(mapping->hpa);
   if (region == nullptr) return Failure{FaultReason::kHostMapAbsent};
@@ -83,9 +86,9 @@ Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at) const 
 }
 
 Result<std::uint64_t, FaultReason> PhysicalMemory::load64(Gpa at, std::uint32_t* references) const {
-  const auto landing = resolve(at);
+  // Pieces of slots cost nothing.
+  const auto landing = pieces_.empty() ? resolve_in_two_steps(at, references) : resolve(at);
   if (!landing) return Failure{landing.error()};
-  if (references != nullptr) *references += landing->references;
   if (!landing->permissions.can_read()) return Failure{FaultReason::kHostMapPermission};
   if (landing->contiguous < sizeof(std::uint64_t)) return Failure{FaultReason::kHostMapAbsent};
   const auto word = load_region64(*landing->region, landing->offset);

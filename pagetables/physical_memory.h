@@ -88,7 +88,7 @@ class PhysicalMemory {
   }
 
   // Table entries; `at` must be a multiple of 8. `references`, if given, grows by the host-map
-  // entries that were read on the way.
+  // entries that were read on the way, also where it ends in a failure.
   [[nodiscard]] Result<std::uint64_t, FaultReason> load64(
       Gpa at, std::uint32_t* references = nullptr) const;
   // The same where it is a plain load from a slot, as walks do it at every step: the word into
@@ -133,7 +133,10 @@ class PhysicalMemory {
 
   void join(const MemorySlots& slots);
   [[nodiscard]] std::size_t search(Gpa at) const;
-  [[nodiscard]] Result<Landing, FaultReason> resolve_in_two_steps(Gpa at) const;
+  // A failure has no place for the references that led to it; `references`, if given, grows by
+  // them.
+  [[nodiscard]] Result<Landing, FaultReason> resolve_in_two_steps(
+      Gpa at, std::uint32_t* references = nullptr) const;
 
   // Constant after construction.
   std::shared_ptr<const GuestMemory> memory_;

@@ -102,6 +102,11 @@ class TableBuilder {
   [[nodiscard]] bool within_reach(std::uint64_t input, std::uint64_t size) const {
     if (size == 0) return true;
     const std::uint64_t last = input + (size - 1);
+    // Both ends of a range may be taken and what lies between them not: where addresses are
+    // sign-extended. Such a range is longer than all that the tables translate.
+    constexpr unsigned kAll = 64;
+    const unsigned bits = input_bits<Format>(levels_);
+    if (bits < kAll && (size - 1) >> bits != 0) return false;
     return last >= input && !Format::refuse_input(input, levels_) &&
            !Format::refuse_input(last, levels_);
   }

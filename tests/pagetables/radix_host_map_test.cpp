@@ -148,6 +148,27 @@ TYPED_TEST(RadixMap, GuestTablesThatVanishDuringTheWalk) {
   }
 }
 
+// What was read to find out that there is no memory is counted as well: in the host map's tables,
+// under an entry of the guest's.
+TYPED_TEST(RadixMap, WhatAFailedReadCost) {
+  using Facts = TypeParam;
+  const PhysicalMemory guest(this->ram.memory(),
+                             std::make_shared<RadixHostMap<typename Facts::Format>>(this->map()));
+  const auto expect_cost = [&](std::uint64_t at, std::uint32_t expected) {
+    std::uint32_t references = 0;
+    EXPECT_FALSE(guest.load64(Gpa(at), &references).ok());
+    EXPECT_EQ(references, expected);
+    DirectReader reader(guest);
+    const auto leaf =
+        walk<typename Facts::Format>(Facts::rules(), reader, Gpa(at), this->kLevels, 0, {});
+    EXPECT_STOPPED(leaf, FaultReason::kRootTableUnreadable, this->kLevels, at);
+    EXPECT_EQ(leaf.error().references, expected);
+  };
+  expect_cost(this->kLarge, this->kLevels - 1);  // mapped to where nothing is
+  const unsigned asked = Facts::kNothing[0] == FaultReason::kNoReadPermission ? 2 : 1;
+  expect_cost(this->kSmall + 0x2000, asked * this->kLevels);  // not mapped
+}
+
 // A walk keeps the snapshot that it began with, whatever takes its place meanwhile.
 TYPED_TEST(RadixMap, AWalkKeepsItsSnapshot) {
   using Facts = TypeParam;

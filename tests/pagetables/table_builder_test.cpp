@@ -5,6 +5,7 @@
 
 #include "pagetables/readers.h"
 #include "pagetables/vtd_second_stage.h"
+#include "pagetables/x86_first_stage.h"
 #include "tests/pagetables/table_memory.h"
 
 namespace weir::pagetables {
@@ -90,6 +91,21 @@ TEST_F(Builder, UnmapsExactlyAndWholeLeaves) {
   EXPECT_EQ(size_at(0), 0u);
   EXPECT_EQ(size_at(4 * k2M + 0x1000), 0u);
   EXPECT_EQ(size_at(4 * k2M + 0x2000), 12u);
+}
+
+// Both ends are canonical.
+TEST(BuilderOfSignExtended, NothingAcrossTheHole) {
+  TableMemory memory;
+  TableBuilder<X86FirstStage> builder(memory.physical(), X86FirstStage::rules({}),
+                                      *memory.allocate(), 4, [&] { return memory.allocate(); });
+  constexpr std::uint64_t kLow = 0x00007fff'fffff000;
+  constexpr std::uint64_t kHigh = 0xffff8000'00000000;
+  const std::uint64_t across = kHigh + 0x1000 - kLow;
+  EXPECT_EQ(builder.map(kLow, across, Gpa(0), Permissions::all(), 12).error(),
+            BuildFailure::kBeyondReach);
+  EXPECT_EQ(builder.unmap(kLow, across).error(), BuildFailure::kBeyondReach);
+  EXPECT_TRUE(builder.map(kLow, 0x1000, Gpa(0x5000), Permissions::all(), 12).ok());
+  EXPECT_TRUE(builder.map(kHigh, 0x1000, Gpa(0x6000), Permissions::all(), 12).ok());
 }
 
 TEST_F(Builder, TheLastPageOfItsReach) {

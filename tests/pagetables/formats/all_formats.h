@@ -18,6 +18,7 @@ namespace weir::pagetables::facts {
 using AllFormats = testing::Types<  //
     VtdSecondStageFacts,            //
     X86FirstStageFacts,             //
+    X86FirstStageUnsignedFacts,     //
     AmdV1Facts,                     //
     TinyFacts>;
 

@@ -90,4 +90,14 @@ struct X86FirstStageFacts {
   }
 };
 
+// AMD v2 for PASID 0 under GIOV: the same entries, and every address up to the reach.
+struct X86FirstStageUnsignedFacts : X86FirstStageFacts {
+  using Format = X86FirstStageUnsigned;
+  static constexpr std::string_view kName = "x86_first_stage_unsigned";
+  static constexpr FaultReason kRefusal = FaultReason::kBeyondInputWidth;
+  static bool accepts(std::uint64_t input, unsigned levels) {
+    return input <= (levels == 4 ? 0x0000ffff'ffffffff : 0x01ffffff'ffffffff);
+  }
+};
+
 }  // namespace weir::pagetables::facts
