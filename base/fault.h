@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/address.h"
@@ -86,6 +87,9 @@ struct Fault {
       0;                   // address of that entry, in the space its table pointer is written in
   std::uint16_t code = 0;  // the front end's own number; 0: it has none for this
   bool recorded = false;   // the guest can read of it; false: silenced by the guest, or no code
+  // What a record names in place of the request's address: what stage 1 asked stage 2 for where
+  // stage 2 refused, or the bus form of an interrupt.
+  std::optional<std::uint64_t> shown_address{};
   // Of a translation request: how it is answered. kSuccess: with neither R nor W.
   AtsStatus ats = AtsStatus::kUnsupportedRequest;
   std::uint32_t vendor_detail = 0;  // the front end's own, for its record (an interrupt index, say)

@@ -51,7 +51,9 @@ class RareBooks {
   struct ScopeBooks {
     std::atomic<std::uint64_t> commands{0};
     std::atomic<std::uint64_t> leaf_only{0};
+    std::atomic<std::uint64_t> covered{0};
     std::atomic<std::uint64_t> removed{0};
+    std::atomic<std::uint64_t> removed_walk_entries{0};
     std::atomic<std::uint64_t> useless{0};
     std::atomic<std::uint64_t> widened{0};
   };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iommu/coverage.h"
 
+#include <algorithm>
+
 namespace weir {
 namespace {
 
@@ -21,6 +23,13 @@ bool scope_covers(const DeviceScope& scope, const Location& location) {
     if (step_of(chain[i]) != scope.path[i]) return false;
   // An endpoint scope names this function alone; a sub-hierarchy also everything behind it.
   return scope.kind == DeviceScope::Kind::kSubHierarchy || scope.path.size() == chain.size();
+}
+
+bool names(const UnitCoverage& unit, const Location& location) {
+  const auto by_scope = [&](const DeviceScope& scope) { return scope_covers(scope, location); };
+  const auto by_number = [&](FunctionRange range) { return range.holds(location.function.bdf); };
+  return std::ranges::any_of(unit.scopes, by_scope) ||
+         std::ranges::any_of(unit.functions, by_number);
 }
 
 }  // namespace weir

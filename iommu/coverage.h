@@ -33,11 +33,24 @@ struct DeviceScope {
   std::vector<PathStep> path{};  // at least one step
 };
 
+// Functions by what they are called on the bus: bus, device and function numbers as the firmware
+// left them, both ends included.
+struct FunctionRange {
+  std::uint16_t first = 0;
+  std::uint16_t last = 0;
+
+  [[nodiscard]] constexpr bool holds(std::uint16_t bdf) const {
+    return first <= bdf && bdf <= last;
+  }
+  friend bool operator==(FunctionRange, FunctionRange) = default;
+};
+
 struct UnitCoverage {
   std::uint64_t register_base = 0;  // GPA of the unit's registers: what names it in the table
   std::uint16_t segment = 0;
   bool rest_of_segment = false;  // covers every function that no other unit names (INCLUDE_PCI_ALL)
   std::vector<DeviceScope> scopes{};
+  std::vector<FunctionRange> functions{};
 };
 
 struct Coverage {
@@ -65,5 +78,7 @@ struct Location {
 };
 
 [[nodiscard]] bool scope_covers(const DeviceScope& scope, const Location& location);
+// Whether the unit names the function, by a scope or by its number; rest_of_segment is no naming.
+[[nodiscard]] bool names(const UnitCoverage& unit, const Location& location);
 
 }  // namespace weir

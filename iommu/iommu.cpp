@@ -39,9 +39,7 @@ Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& loca
       if (rest != nullptr) return Failure{std::string("two units cover the rest of the segment")};
       rest = &unit;
     }
-    bool named = false;
-    for (const DeviceScope& scope : unit.scopes) named = named || scope_covers(scope, location);
-    if (!named) continue;
+    if (!names(unit, location)) continue;
     if (covering != nullptr) return Failure{std::string("the function is covered by two units")};
     covering = &unit;
   }
@@ -143,6 +141,9 @@ Stats Iommu::stats() const {
   stats.evictions = sum(core::Count::kEvictions);
   stats.context_reads = sum(core::Count::kContextReads);
   core_->books.add_to(stats);
+  const iotlb::FlushTracker::Waits waits = core_->tracker.waits();
+  stats.wait_time = waits.together;
+  stats.longest_wait = waits.longest;
   return stats;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iommu/stats.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "iommu/books.h"
@@ -44,6 +45,25 @@ std::uint64_t get(const std::atomic<std::uint64_t>& counter) {
   return counter.load(std::memory_order_relaxed);
 }
 
+// What page-selective commands name, in pages; a guest can name all there are, any number of times.
+void add_covered(std::atomic<std::uint64_t>& counter, const iotlb::Invalidation& what) {
+  std::uint64_t pages = 0;
+  const auto count = [](const auto& range) {
+    return (range.last.value() >> kPageLg2) - (range.first.value() >> kPageLg2) + 1;
+  };
+  if (what.scope == iotlb::Scope::kHostRange)
+    pages = count(what.host_range);
+  else if (what.scope == iotlb::Scope::kRange || what.scope == iotlb::Scope::kStage2Range)
+    pages = count(what.range);
+  else
+    return;
+  // Relaxed, both: as above.
+  std::uint64_t seen = counter.load(std::memory_order_relaxed);
+  while (!counter.compare_exchange_weak(seen, std::max(seen, seen + pages),
+                                        std::memory_order_relaxed)) {
+  }
+}
+
 }  // namespace
 
 void RareBooks::fault(const Fault& fault) {
@@ -55,8 +75,10 @@ void RareBooks::invalidation(const iotlb::Invalidation& what, const iotlb::Remov
   ScopeBooks& books = scopes_[static_cast<std::size_t>(what.scope)];
   add(books.commands, 1);
   add(books.leaf_only, what.leaf_only ? 1 : 0);
+  add_covered(books.covered, what);
   add(books.removed, removed.entries);
-  add(books.useless, removed.entries == 0 ? 1 : 0);
+  add(books.removed_walk_entries, removed.walk_entries);
+  add(books.useless, removed.entries + removed.walk_entries == 0 ? 1 : 0);
   add(books.widened, removed.widened ? 1 : 0);
 }
 
@@ -74,7 +96,9 @@ void RareBooks::add_to(Stats& stats) const {
     InvalidationStats& to = stats.invalidations[i];
     to.commands += get(scopes_[i].commands);
     to.leaf_only += get(scopes_[i].leaf_only);
+    to.covered += get(scopes_[i].covered);
     to.removed += get(scopes_[i].removed);
+    to.removed_walk_entries += get(scopes_[i].removed_walk_entries);
     to.useless += get(scopes_[i].useless);
     to.widened += get(scopes_[i].widened);
   }

@@ -13,6 +13,7 @@
 #include <map>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "iotlb/invalidation.h"
 
@@ -35,8 +36,10 @@ inline constexpr std::size_t kOutcomeCount = 8;
 struct InvalidationStats {
   std::uint64_t commands = 0;
   std::uint64_t leaf_only = 0;  // that carried the hint
+  std::uint64_t covered = 0;    // pages of 4 KiB that page-selective commands named, saturating
   std::uint64_t removed = 0;    // entries
-  std::uint64_t useless = 0;    // commands that removed nothing
+  std::uint64_t removed_walk_entries = 0;  // of the walk caches
+  std::uint64_t useless = 0;               // commands that removed nothing, neither here nor there
   std::uint64_t widened = 0;
 };
 
@@ -54,6 +57,8 @@ struct Stats {
   std::uint64_t waits_parked = 0;                      // completions that had to wait for somebody
   std::uint64_t page_requests = 0;                     // of devices, whatever came of them
   std::uint64_t device_tlb_timeouts = 0;
+  Clock::Duration wait_time{};     // of those that have ended, together, by the embedder's clock
+  Clock::Duration longest_wait{};  // of them
 
   [[nodiscard]] std::uint64_t of(Outcome outcome) const {
     return outcomes[static_cast<std::size_t>(outcome)];

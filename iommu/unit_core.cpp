@@ -70,10 +70,12 @@ void UnitCore::drop(const iotlb::Invalidation& what) {
   }
   // Tables before translations: a walk that still starts from a forgotten table is refused its
   // fill.
+  std::uint64_t walk_entries = 0;
   if (!what.is_context_scope() && !WEIR_BUG(kWalkCacheForgotten))
-    (void)walk_caches.invalidate(what);
-  const iotlb::Removed removed =
+    walk_entries = walk_caches.invalidate(what);
+  iotlb::Removed removed =
       what.is_context_scope() ? contexts.invalidate(what) : iotlb.invalidate(what);
+  removed.walk_entries = walk_entries;
   core_.books.invalidation(what, removed);
 }
 

@@ -53,7 +53,7 @@ std::uint64_t FlushTracker::issue(OpenTicket ticket) {
   waiting_.fetch_add(1, std::memory_order_seq_cst);
   ticket.epoch = begin_epoch();
   // Before the lock, under which nobody else's code runs.
-  if (clock_ != nullptr) ticket.since = clock_->now();
+  ticket.since = now();
   const MutexLock lock(mutex_);
   if (WEIR_BUG(kCompletedEarly) || is_settled(ticket)) {
     waiting_.fetch_sub(1, std::memory_order_seq_cst);
@@ -107,10 +107,12 @@ std::list<FlushTracker::OpenTicket>::iterator FlushTracker::find(std::uint64_t s
 
 bool FlushTracker::settled(std::uint64_t serial) {
   if (serial == 0) return true;
+  const Clock::Duration time = now();
   const MutexLock lock(mutex_);
   const auto ticket = find(serial);
   if (ticket == open_.end()) return true;
   if (!is_settled(*ticket)) return false;
+  count_wait(*ticket, time);
   open_.erase(ticket);
   // Sequentially consistent: keeps one order with issue() and waiting().
   waiting_.fetch_sub(1, std::memory_order_seq_cst);
@@ -118,11 +120,28 @@ bool FlushTracker::settled(std::uint64_t serial) {
 }
 
 void FlushTracker::collect() {
+  const Clock::Duration time = now();
   const MutexLock lock(mutex_);
-  const std::size_t closed = std::erase_if(
-      open_, [&](const OpenTicket& ticket) WEIR_REQUIRES(mutex_) { return is_settled(ticket); });
+  const std::size_t closed =
+      std::erase_if(open_, [&](const OpenTicket& ticket) WEIR_REQUIRES(mutex_) {
+        if (!is_settled(ticket)) return false;
+        count_wait(ticket, time);
+        return true;
+      });
   // Sequentially consistent: as in settled().
   if (closed != 0) waiting_.fetch_sub(closed, std::memory_order_seq_cst);
+}
+
+void FlushTracker::count_wait(const OpenTicket& ticket, Clock::Duration at) {
+  const Clock::Duration waited = at - ticket.since;
+  ++waits_.ended;
+  waits_.together += waited;
+  waits_.longest = std::max(waits_.longest, waited);
+}
+
+FlushTracker::Waits FlushTracker::waits() const {
+  const MutexLock lock(mutex_);
+  return waits_;
 }
 
 // Pins are looked at only once the bursts have ended: until then, one of them may still make a pin.

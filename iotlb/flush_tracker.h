@@ -84,6 +84,14 @@ class FlushTracker {
            oldest < newest_.load(std::memory_order_seq_cst);
   }
 
+  // How long tickets that have settled had to wait, by the clock.
+  struct Waits {
+    std::uint64_t ended = 0;
+    Clock::Duration together{};
+    Clock::Duration longest{};
+  };
+  [[nodiscard]] Waits waits() const;
+
   // REQUIRES: inside the burst that made the translations.
   [[nodiscard]] std::uint64_t add_pin(PinRecord pin);
   // False: no such pin (any more).
@@ -118,6 +126,10 @@ class FlushTracker {
   [[nodiscard]] std::list<OpenTicket>::iterator find(std::uint64_t serial) WEIR_REQUIRES(mutex_);
   [[nodiscard]] std::uint64_t make_serial(std::optional<UnitId> unit) WEIR_REQUIRES(mutex_);
   void merge_if_many(OpenTicket& ticket) WEIR_REQUIRES(mutex_);
+  void count_wait(const OpenTicket& ticket, Clock::Duration at) WEIR_REQUIRES(mutex_);
+  [[nodiscard]] Clock::Duration now() const {
+    return clock_ == nullptr ? Clock::Duration::zero() : clock_->now();
+  }
   [[nodiscard]] bool is_settled(const OpenTicket& ticket) const WEIR_REQUIRES(mutex_);
   [[nodiscard]] static bool covers_pin(const OpenTicket& ticket, const PinRecord& pin);
   [[nodiscard]] static bool covers_pin(std::optional<UnitId> unit, const Invalidation& what,
@@ -135,6 +147,7 @@ class FlushTracker {
   mutable Mutex mutex_;
   std::uint64_t next_serial_ WEIR_GUARDED_BY(mutex_) = 1;
   std::uint64_t next_pin_ WEIR_GUARDED_BY(mutex_) = 1;
+  Waits waits_ WEIR_GUARDED_BY(mutex_);
   std::list<OpenTicket> open_ WEIR_GUARDED_BY(mutex_);
   std::map<std::uint64_t, HeldPin> pins_ WEIR_GUARDED_BY(mutex_);
 };

@@ -79,8 +79,9 @@ struct Invalidation {
 
 // What an invalidation did.
 struct Removed {
-  std::uint64_t entries = 0;  // finished translations, or contexts; not what walk caches held
-  bool widened = false;       // more was dropped than was named
+  std::uint64_t entries = 0;       // finished translations, or contexts; not what walk caches held
+  bool widened = false;            // more was dropped than was named
+  std::uint64_t walk_entries = 0;  // of the walk caches: tables, and finished stage-2 pages
 };
 
 }  // namespace weir::iotlb

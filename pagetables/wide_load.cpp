@@ -64,4 +64,19 @@ Result<Pair, FaultReason> load_pair(const PhysicalMemory& memory, Gpa at) {
   return load_and_look_again(memory, at);
 }
 
+Result<std::array<std::uint64_t, 4>, FaultReason> load_quad(const PhysicalMemory& memory, Gpa at) {
+  constexpr unsigned kAttempts = 16;
+  auto low = load_pair(memory, at);
+  for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+    if (!low) return Failure{low.error()};
+    const auto high = load_pair(memory, at + sizeof(Pair));
+    if (!high) return Failure{high.error()};
+    const auto again = load_pair(memory, at);
+    if (again && *again == *low)
+      return std::array<std::uint64_t, 4>{(*low)[0], (*low)[1], (*high)[0], (*high)[1]};
+    low = again;
+  }
+  return Failure{FaultReason::kTableUnreadable};
+}
+
 }  // namespace weir::pagetables

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/comparison.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <string_view>
 
@@ -122,12 +123,21 @@ std::optional<Freshness> Comparison::judge(const PendingAccess& a, const Answer&
       break;
     case Freshness::kLegalStale:
       ++report_.legal_stale;
+      take_window(a, answer);
       break;
     case Freshness::kStale:
       differs(report_.stale, a.line, describe(a) + "stale: " + describe(answer));
       break;
   }
   return freshness;
+}
+
+void Comparison::take_window(const PendingAccess& a, const Answer& answer) {
+  const std::uint64_t changed =
+      check_.changed_at(*a.source, {.iova = a.iova, .gpa = answer.gpa, .access = a.access});
+  const std::uint64_t window = a.line - std::min(a.line, changed);
+  report_.stale_windows += window;
+  report_.longest_stale_window = std::max(report_.longest_stale_window, window);
 }
 
 void Comparison::take_record(std::uint64_t line, const FaultRecordWritten& logged,

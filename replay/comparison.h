@@ -33,6 +33,7 @@ class Comparison {
   void take_synthetic(const PendingAccess& access, const Answer& answer);
   // Nullopt: nothing to judge.
   std::optional<Freshness> judge(const PendingAccess& access, const Answer& answer);
+  void take_window(const PendingAccess& access, const Answer& answer);
   // `count` goes up; the first few are described.
   void differs(std::uint64_t& count, std::uint64_t line, std::string what);
 

@@ -44,6 +44,7 @@ Result<std::unique_ptr<FtraceReplay>, std::string> FtraceReplay::create(
 
 FtraceReplay::Step FtraceReplay::take(const NamedEvent& event, const FtraceEvent* next) {
   now_ = &event;
+  check_.at(event.event.line);
   next_ = next;
   if (auto done = std::visit([this](const auto& what) { return on(what); }, event.event.what);
       !done)
@@ -61,6 +62,7 @@ FtraceReplay::Step FtraceReplay::finish() {
   report_.timed_accesses = times.accesses;
   report_.timed_batches = times.batches;
   report_.stats = machine_.iommu().stats();
+  report_.open_windows = check_.windows();
   return Done{};
 }
 

@@ -63,6 +63,7 @@ Result<std::unique_ptr<QemuReplay>, std::string> QemuReplay::create(ModelMachine
 
 QemuReplay::Step QemuReplay::take(const QemuEvent& event) {
   line_ = event.line;
+  check_.at(line_);
   return std::visit([this](const auto& what) { return on(what); }, event.what);
 }
 
@@ -74,6 +75,7 @@ void QemuReplay::finish() {
   report_.timed_accesses = times.accesses;
   report_.timed_batches = times.batches;
   report_.stats = machine_.iommu().stats();
+  report_.open_windows = check_.windows();
 }
 
 void QemuReplay::run_batch() {

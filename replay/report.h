@@ -18,6 +18,7 @@
 #include "iommu/iommu.h"
 #include "iommu/stats.h"
 #include "replay/run_environment.h"
+#include "replay/stale_check.h"
 
 namespace weir::replay {
 
@@ -91,6 +92,10 @@ struct Report {
   std::uint64_t current = 0;
   std::uint64_t legal_stale = 0;
   std::uint64_t stale = 0;
+  // From the change of the tables to an answer that still was as before, in lines of the trace.
+  std::uint64_t stale_windows = 0;  // the sum over all legal-stale answers
+  std::uint64_t longest_stale_window = 0;
+  StaleCheck::Windows open_windows;  // from a leaf's change to the completion that covers it
 
   // What the model guest did.
   std::uint64_t leaves_written = 0;

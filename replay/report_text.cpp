@@ -161,15 +161,16 @@ void print_walks(Lines& lines, const Report& r) {
 
 void print_invalidations(Lines& lines, const Report& r) {
   lines.heading("Invalidations, by scope");
-  lines.line("  %-16s %10s %10s %12s %16s", "", "commands", "leaf-only", "removed",
-             "removed nothing");
+  lines.line("  %-16s %10s %10s %12s %12s %12s %16s", "", "commands", "leaf-only", "pages named",
+             "removed", "walk caches", "removed nothing");
   for (std::size_t i = 0; i < iotlb::kScopeCount; ++i) {
     const InvalidationStats& s = r.stats.invalidations[i];
     if (s.commands == 0) continue;
-    lines.line("  %-16s %10s %8.1f %% %12s %16s",
+    lines.line("  %-16s %10s %8.1f %% %12s %12s %12s %16s",
                std::string(to_string(static_cast<iotlb::Scope>(i))).c_str(),
                number(s.commands).c_str(), 100 * ratio(s.leaf_only, s.commands),
-               number(s.removed).c_str(), number(s.useless).c_str());
+               number(s.covered).c_str(), number(s.removed).c_str(),
+               number(s.removed_walk_entries).c_str(), number(s.useless).c_str());
   }
   lines.line("  waits: %s, of which %s had to be parked", number(r.waits.count).c_str(),
              number(r.stats.waits_parked).c_str());
@@ -180,6 +181,13 @@ void print_staleness(Lines& lines, const Report& r) {
   lines.line("  %-36s %12s  (must be 0)", "stale", number(r.stale).c_str());
   lines.line("  %-36s %12s  (changed, not yet invalidated)", "legal-stale",
              number(r.legal_stale).c_str());
+  if (r.longest_stale_window != 0)
+    lines.line("  %-36s %12.0f  (longest: %s lines of the trace)", "legal-stale after, on average",
+               ratio(r.stale_windows, r.legal_stale), number(r.longest_stale_window).c_str());
+  if (r.open_windows.count != 0)
+    lines.line("  %-36s %12.0f  (longest: %s lines of the trace)",
+               "changed leaf to completed flush", ratio(r.open_windows.lines, r.open_windows.count),
+               number(r.open_windows.longest).c_str());
   lines.line("  %-36s %12s", "current", number(r.current).c_str());
 }
 

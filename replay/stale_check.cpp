@@ -40,14 +40,14 @@ void StaleCheck::set_view(Source& source, const View& view) {
   if (source.view_ == view) return;
   ++change_;
   const View& old = source.view_;
-  if (old.kind != View::Kind::kAbsent) source.former_.push_back({old, change_});
+  if (old.kind != View::Kind::kAbsent) source.former_.push_back({old, change_, line_});
   if (old.kind == View::Kind::kTranslated && old.tree != view.tree)
-    formers_[old.domain.value].trees.push_back({old.tree, change_});
+    formers_[old.domain.value].trees.push_back({old.tree, change_, line_});
   source.view_ = view;
 }
 
 void StaleCheck::leaf_gone(DomainId domain, const MappedLeaf& leaf) {
-  formers_[domain.value].leaves.push_back({leaf, ++change_});
+  formers_[domain.value].leaves.push_back({leaf, ++change_, line_});
 }
 
 void StaleCheck::posted(const Flush& flush) { posted_.push_back({flush, change_}); }
@@ -81,7 +81,13 @@ void StaleCheck::cover(const Posted& posted) {
 void StaleCheck::cover_domain(Formers& formers, const Posted& posted) {
   const bool whole = posted.flush.reach != Flush::Reach::kSelective;
   std::erase_if(formers.leaves, [&](const FormerLeaf& former) {
-    return former.change <= posted.change && former.leaf.range().overlaps(posted.flush.range);
+    if (former.change > posted.change || !former.leaf.range().overlaps(posted.flush.range))
+      return false;
+    const std::uint64_t lines = line_ - former.line;
+    ++windows_.count;
+    windows_.lines += lines;
+    windows_.longest = std::max(windows_.longest, lines);
+    return true;
   });
   // Pages of a tree that are flushed one by one are not kept account of: that errs towards "legal"
   // until the flush of the whole domain that a change of context obliges the guest to.
@@ -108,6 +114,26 @@ Freshness StaleCheck::judge(const Source& source, const Answer& answer) const {
   for (const FormerView& former : source.former_)
     if (legal(former.view, answer)) return Freshness::kLegalStale;
   return Freshness::kStale;
+}
+
+std::uint64_t StaleCheck::taken_away_at(const View& view, const Answer& answer) const {
+  std::uint64_t line = 0;
+  const auto found = formers_.find(view.domain.value);
+  if (view.kind != View::Kind::kTranslated || found == formers_.end()) return line;
+  for (const FormerLeaf& former : found->second.leaves)
+    if (says(former.leaf, answer)) line = std::max(line, former.line);
+  for (const FormerTree& former : found->second.trees)
+    if (says(*former.tree, answer)) line = std::max(line, former.line);
+  return line;
+}
+
+std::uint64_t StaleCheck::changed_at(const Source& source, const Answer& answer) const {
+  std::uint64_t line = taken_away_at(source.view_, answer);
+  for (const FormerView& former : source.former_) {
+    if (says(former.view, answer)) line = std::max(line, former.line);
+    line = std::max(line, taken_away_at(former.view, answer));
+  }
+  return line;
 }
 
 void StaleCheck::clear() {

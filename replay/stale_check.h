@@ -44,6 +44,8 @@ class StaleCheck {
   class Source;  // a requester, found once and then held
   [[nodiscard]] Source& source(Requester requester);
 
+  // Where in the trace we are: dates the changes that follow.
+  void at(std::uint64_t line) { line_ = line; }
   // The tables change.
   void set_view(Source& source, const View& view);
   void leaf_gone(DomainId domain, const MappedLeaf& leaf);
@@ -62,6 +64,19 @@ class StaleCheck {
   };
   [[nodiscard]] Freshness judge(const Source& source, const Answer& answer) const;
 
+  // Of an answer that is legal-stale: the line of the last change without which it would be
+  // current; how long ago that was is its stale window.
+  [[nodiscard]] std::uint64_t changed_at(const Source& source, const Answer& answer) const;
+
+  // Leaves that changed and have been flushed since: how many, and how many lines of the trace lay
+  // between, within which a cache may answer as before.
+  struct Windows {
+    std::uint64_t count = 0;
+    std::uint64_t lines = 0;
+    std::uint64_t longest = 0;
+  };
+  [[nodiscard]] const Windows& windows() const { return windows_; }
+
   // Forgets everything: the machine was reset.
   void clear();
 
@@ -69,14 +84,17 @@ class StaleCheck {
   struct FormerView {
     View view;
     std::uint64_t change = 0;
+    std::uint64_t line = 0;
   };
   struct FormerLeaf {
     MappedLeaf leaf;
     std::uint64_t change = 0;
+    std::uint64_t line = 0;
   };
   struct FormerTree {
     Tree* tree = nullptr;
     std::uint64_t change = 0;
+    std::uint64_t line = 0;
   };
   // What the caches may hold of a domain besides what its trees say.
   struct Formers {
@@ -91,8 +109,12 @@ class StaleCheck {
   void cover(const Posted& posted);
   void cover_domain(Formers& formers, const Posted& posted);
   [[nodiscard]] bool legal(const View& view, const Answer& answer) const;
+  // The last change of the domain's tables that took the answer away; 0: none did.
+  [[nodiscard]] std::uint64_t taken_away_at(const View& view, const Answer& answer) const;
 
   std::uint64_t change_ = 0;  // number of the last change
+  std::uint64_t line_ = 0;
+  Windows windows_;
   std::vector<Posted> posted_;
   std::unordered_map<std::uint16_t, Source> sources_;
   std::unordered_map<std::uint32_t, Formers> formers_;  // by domain; only those that have any

@@ -293,6 +293,23 @@ TEST_F(FlushTrackerTest, EndlessFlushesStayBoundedAndNeverEarly) {
   EXPECT_FALSE(tracker.waiting());
 }
 
+TEST_F(FlushTrackerTest, WaitsAreTimedFromTheFlushToItsEnd) {
+  EXPECT_EQ(flush(), 0u);
+  EXPECT_EQ(tracker.waits().ended, 0u) << "nobody was in the way";
+  const std::uint64_t pin = hold();
+  const std::uint64_t first = flush();
+  clock.advance(2 * kSecond);
+  (void)flush();
+  EXPECT_EQ(tracker.waits().ended, 0u);
+  clock.advance(3 * kSecond);
+  tracker.remove_pin(pin);
+  EXPECT_TRUE(tracker.settled(first));
+  tracker.collect();
+  EXPECT_EQ(tracker.waits().ended, 2u);
+  EXPECT_EQ(tracker.waits().together, 8 * kSecond);
+  EXPECT_EQ(tracker.waits().longest, 5 * kSecond);
+}
+
 TEST_F(FlushTrackerTest, OverdueIsSaidOnceAndCountsFromTheWait) {
   const std::uint64_t pin = hold();
   clock.advance(100 * kSecond);

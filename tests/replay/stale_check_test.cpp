@@ -45,6 +45,28 @@ TEST_F(StaleCheckTest, CurrentLegalStaleStale) {
   EXPECT_EQ(judge(0x5000), Freshness::kStale);
 }
 
+TEST_F(StaleCheckTest, WindowsAreCountedInLinesOfTheTrace) {
+  const auto changed_at = [&](std::uint64_t gpa) {
+    return check.changed_at(source, {.iova = kPage + 8, .gpa = Gpa(gpa + 8)});
+  };
+  check.at(10);
+  put(0x6000);
+  check.at(20);
+  put(0x7000);
+  EXPECT_EQ(changed_at(0x5000), 10u);
+  EXPECT_EQ(changed_at(0x6000), 20u);
+  check.at(50);
+  check.posted(page_flush(kPage + 0x1000));
+  check.completed();
+  EXPECT_EQ(check.windows().count, 0u) << "another page";
+  check.posted(page_flush(kPage));
+  check.at(60);
+  check.completed();
+  EXPECT_EQ(check.windows().count, 2u);
+  EXPECT_EQ(check.windows().lines, 50u + 40u);
+  EXPECT_EQ(check.windows().longest, 50u);
+}
+
 TEST_F(StaleCheckTest, AFlushCoversOnlyWhatChangedBeforeIt) {
   check.posted({.reach = Flush::Reach::kAll});
   put(0x6000);

@@ -24,7 +24,9 @@ void DmaProbe::on_device_msi(Requester requester, Msi msi) {
   messages_.push_back({requester, msi});
 }
 
-void DmaProbe::on_dirty(Gpa first, std::uint64_t size) { writes_.push_back({first, size}); }
+void DmaProbe::on_dirty(Gpa first, std::uint64_t size) {
+  if (!log_ || !log_->contains(first)) writes_.push_back({first, size});
+}
 
 std::vector<std::byte> DmaProbe::fresh_bytes(unsigned size) {
   std::vector<std::byte> bytes(size);

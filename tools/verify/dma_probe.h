@@ -38,6 +38,8 @@ class DmaProbe final : public InterruptSink, public DirtySink {
   DmaProbe(GuestRam& ram, TableUpdates updates) : ram_(ram), updates_(updates) {}
 
   [[nodiscard]] Sighting run(DmaPort& port, const Dma& dma);
+  // Writes in there are the unit's own (a log), not the device's.
+  void set_log(AddressRange<Gpa> log) { log_ = log; }
 
   void on_device_msi(Requester requester, Msi msi) override;
   void on_unit_msi(UnitId, Msi) override {}
@@ -80,6 +82,7 @@ class DmaProbe final : public InterruptSink, public DirtySink {
   std::vector<Place> places_;
   std::vector<Message> messages_;
   std::vector<Write> writes_;
+  std::optional<AddressRange<Gpa>> log_;
 };
 
 }  // namespace weir::verify

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/verify/machine.h"
 
+#include "tools/verify/amdvi_machine.h"
 #include "tools/verify/vtd_ir_machine.h"
 #include "tools/verify/vtd_machine.h"
 
@@ -14,6 +15,7 @@ struct Mode {
 
 constexpr Mode kModes[] = {
     {"vtd-legacy", make_vtd_legacy_machine},
+    {"amdvi", make_amdvi_machine},
     {"vtd-sm-ss", make_vtd_scalable_machine},
     {"vtd-sm-fs", make_vtd_scalable_machine},
     {"vtd-ir", make_vtd_ir_machine},

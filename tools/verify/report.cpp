@@ -26,6 +26,8 @@ void Report::add(const std::string& deviation, const Verdict& verdict, std::uint
   const auto in_full = [&] {
     return Disagreement{file.path, case_number, index, operation, verdict};
   };
+  file.tally.events_as_given += verdict.events_as_given;
+  file.tally.events_otherwise += verdict.events_otherwise;
   file.tally.entries_as_given += verdict.entries_as_given;
   file.tally.entries_otherwise += verdict.entries_otherwise;
   if (deviation.empty()) {
@@ -59,6 +61,9 @@ void Report::print(std::ostream& out) const {
     out << file.path << ": " << file.mode << ", " << tally.cases << " cases, " << tally.operations()
         << " operations: " << tally.passed << " passed, " << tally.failed << " failed, "
         << tally.deviation_set() << " where QEMU deviates\n";
+    if (tally.events_as_given + tally.events_otherwise != 0)
+      out << "  event flags, domain and address, counted apart: " << tally.events_as_given
+          << " as given, " << tally.events_otherwise << " otherwise\n";
     if (tally.entries_as_given + tally.entries_otherwise != 0)
       out << "  accessed and dirty bits, counted apart: " << tally.entries_as_given
           << " entries as given, " << tally.entries_otherwise << " otherwise\n";

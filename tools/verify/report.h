@@ -46,6 +46,8 @@ struct Tally {
   std::uint64_t failed = 0;
   std::uint64_t agree = 0;
   std::uint64_t differ = 0;
+  std::uint64_t events_as_given = 0;  // flags, domain, address
+  std::uint64_t events_otherwise = 0;
   std::uint64_t entries_as_given = 0;  // accessed and dirty bits
   std::uint64_t entries_otherwise = 0;
 

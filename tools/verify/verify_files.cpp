@@ -27,7 +27,7 @@ Result<Done, TraceError> verify_case(VectorFile& file, Machine& machine, Report&
     if (deviates && deviation.empty()) operation.complain("qemu_deviation", "is empty");
     if (file.has_problem()) return file.problem();
     const Verdict verdict = machine.run(i);
-    report.add(deviation, verdict, file.case_number(), i,
+    report.add(deviation.empty() ? verdict.overruled : deviation, verdict, file.case_number(), i,
                verdict.agrees ? std::string() : operation.dump());
   }
   return Done{};

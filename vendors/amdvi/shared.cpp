@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vendors/amdvi/shared.h"
+
+#include <algorithm>
+
+namespace weir::amdvi {
+
+bool SeenDevices::first(std::uint16_t device) {
+  const std::uint64_t bit = std::uint64_t{1} << device % kBits;
+  // Relaxed: the bit orders nothing; exactly one caller sees it clear.
+  return (words_[device / kBits].fetch_or(bit, std::memory_order_relaxed) & bit) == 0;
+}
+
+void SeenDevices::forget(std::uint16_t device) {
+  // Relaxed: as above.
+  words_[device / kBits].fetch_and(~(std::uint64_t{1} << device % kBits),
+                                   std::memory_order_relaxed);
+}
+
+void SeenDevices::forget_all() {
+  // Relaxed: as above.
+  for (auto& word : words_) word.store(0, std::memory_order_relaxed);
+}
+
+bool Shared::await(Place place, Ticket ticket) {
+  const auto index = static_cast<std::size_t>(place);
+  // Listed before it is asked about: then whoever settles it later either finds it listed, or did
+  // so early enough for the question below.
+  {
+    MutexLock lock(mutex);
+    parked[index] = ticket;
+  }
+  if (ticket.serial != 0 && !host.settled(ticket)) return false;
+  MutexLock lock(mutex);
+  parked[index] = Ticket{};
+  return true;
+}
+
+bool Shared::can_go_on() {
+  std::array<Ticket, kPlaces> waiting;
+  {
+    MutexLock lock(mutex);
+    waiting = parked;
+  }
+  return std::ranges::any_of(
+      waiting, [this](Ticket ticket) { return ticket.serial != 0 && host.settled(ticket); });
+}
+
+void Shared::log_entry(RingLog& log, const RingLog::Entry& entry) {
+  Outbox outbox;
+  bool writer = false;
+  {
+    MutexLock lock(mutex);
+    if (log.add(registers, entry)) outbox.add(message_for(log.shape().own_message));
+    writer = log.begin_writing();
+  }
+  outbox.send(host);
+  while (writer) {
+    std::optional<RingLog::Slot> slot;
+    {
+      MutexLock lock(mutex);
+      slot = log.next();
+    }
+    if (!slot) return;
+    // In memory first, then the tail, then the interrupt.
+    const auto bytes = std::as_bytes(std::span(slot->entry)).first(log.shape().entry_bytes);
+    const bool written = host.write_memory(slot->at, bytes).ok();
+    Outbox told;
+    {
+      MutexLock lock(mutex);
+      if (log.publish(registers, *slot, written)) told.add(message_for(log.shape().own_message));
+    }
+    told.send(host);
+    if (!written)
+      host.log(LogLevel::kWarning, LogTopic::kGuestError,
+               "AMD-Vi: a log lies where no memory is, and was stopped");
+  }
+}
+
+void Shared::signal(std::uint64_t status_bit, std::uint64_t interrupt_enable,
+                    const reg::Register& own) {
+  Outbox outbox;
+  {
+    MutexLock lock(mutex);
+    if (set_status(registers, status_bit, interrupt_enable)) outbox.add(message_for(own));
+  }
+  outbox.send(host);
+}
+
+}  // namespace weir::amdvi
