@@ -153,6 +153,9 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
   record.range = {iova, iova + (size - 1)};
   record.translated = attributes.address_type == AddressType::kTranslated;
   record.since = core.clock.now();
+  // Before anything is translated: what was dropped before this epoch began cannot be found. The
+  // burst itself may be older, where it is inside another one.
+  record.epoch = core.bursts.now();
   Pin pin;
   std::uint64_t context_changes = 0;
   for (std::uint64_t done = 0; done < size;) {
@@ -175,7 +178,6 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
     done += piece->length;
   }
   record.tag = {burst.state_.context.domain, burst.state_.context.pasid};
-  record.epoch = burst.state_.slot.epoch();
   pin.port_ = port_.get();
   pin.writable_ = writes(access);
   pin.id_ = core.tracker.add_pin(std::move(record));

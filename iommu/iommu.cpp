@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iommu/iommu.h"
 
+#include <atomic>
+
 #include "iommu/core.h"
 
 namespace weir {
@@ -66,7 +68,14 @@ void Iommu::poll() { core_->poll(); }
 Change Iommu::change_for(std::uint64_t serial) {
   Change change;
   if (serial != 0)
-    change.settled_ = [core = core_.get(), serial] { return core->tracker.settled(serial); };
+    // Once complete, always: tickets that were merged are coarser than what they stand for.
+    change.settled_ = [core = core_.get(), serial, done = std::make_shared<std::atomic<bool>>()] {
+      // Release and acquire: whoever hears of it sees what the one that asked saw.
+      if (done->load(std::memory_order_acquire)) return true;
+      const bool settled = core->tracker.settled(serial);
+      if (settled) done->store(true, std::memory_order_release);
+      return settled;
+    };
   return change;
 }
 

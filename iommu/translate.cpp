@@ -152,6 +152,7 @@ struct Answer {
     if (unit.contexts.fill(changes, burst.port.requester, pasid, *read))
       burst.port.context.write({changes, *read, pasid});
   }
+  if (WEIR_BUG(kRightsForgotten)) burst.context.rights = Permissions::read_write();
   burst.context_changes = changes;
   burst.context_pasid = pasid;
   burst.at_once =

@@ -73,6 +73,7 @@ void UnitCore::drop(const iotlb::Invalidation& what) {
   std::uint64_t walk_entries = 0;
   if (!what.is_context_scope() && !WEIR_BUG(kWalkCacheForgotten))
     walk_entries = walk_caches.invalidate(what);
+  if (WEIR_BUG(kStage2RangeForgotten) && what.scope == iotlb::Scope::kStage2Range) return;
   iotlb::Removed removed =
       what.is_context_scope() ? contexts.invalidate(what) : iotlb.invalidate(what);
   removed.walk_entries = walk_entries;

@@ -88,6 +88,10 @@ class BurstRegistry {
     // Sequentially consistent: pairs with enter().
     return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1;
   }
+  [[nodiscard]] std::uint64_t now() const {
+    // Sequentially consistent: as the second load of enter().
+    return epoch_.load(std::memory_order_seq_cst);
+  }
   // True once every burst that began before `epoch` has ended.
   [[nodiscard]] bool ended_before(std::uint64_t epoch) const;
 

@@ -35,7 +35,7 @@ struct PinRecord {
   bool translated = false;    // made with translated addresses (ATS)
   AddressRange<Iova> range{};
   std::vector<AddressRange<Gpa>> host_ranges;
-  std::uint64_t epoch = 0;  // of the burst that made it
+  std::uint64_t epoch = 0;  // in which the first of its translations began
   Clock::Duration since{};
 };
 

@@ -92,6 +92,21 @@ TEST_F(Completions, APinParksAndItsReleaseResumes) {
   EXPECT_TRUE(done(number)) << "resumed by the release, without any other call";
 }
 
+// Made after the flush, inside a burst that began before it: the flush waits for the burst alone.
+TEST_F(Completions, AYoungPinInAnOldBurst) {
+  std::optional<DmaPort::Burst> burst(std::in_place, *other);
+  const std::uint64_t number = machine.unit->post(flush_page(1, Iova(0x5000)));
+  auto pin = port->map(Iova(0x5000), kPageSize, Access::kWrite);
+  ASSERT_TRUE(pin);
+  EXPECT_FALSE(done(number)) << "the burst may hold what was flushed";
+  burst.reset();
+  EXPECT_TRUE(done(number));
+  const std::uint64_t next = machine.unit->post(flush_page(1, Iova(0x5000)));
+  EXPECT_FALSE(done(next)) << "the pin is older than this one";
+  pin->release();
+  EXPECT_TRUE(done(next));
+}
+
 TEST_F(Completions, APinThatIsNotCoveredHoldsNothingUp) {
   const auto pin = port->map(Iova(0x5000), kPageSize, Access::kWrite);
   ASSERT_TRUE(pin);
@@ -302,6 +317,23 @@ TEST_F(Completions, NewMemoryWaitsForPinsWhateverTheirRoute) {
   EXPECT_TRUE(other->write(Iova(0x5000), std::array<std::byte, 4>{}));
   const_cast<Pin&>(*pin).release();
   EXPECT_TRUE(change.complete());
+}
+
+// Flushes without end behind one pin are merged; a change that was complete before stays so.
+TEST_F(Completions, CompleteStaysComplete) {
+  auto held = other->map(Iova(0x6000), 4, Access::kRead);
+  auto pin = port->map(Iova(0x5000), 4, Access::kRead);
+  ASSERT_TRUE(held && pin);
+  const Change pending = machine.iommu->reset_function(Requester::from_sid(kOtherSid));
+  const Change change = machine.iommu->reset_function(Requester::from_sid(kSid));
+  EXPECT_FALSE(change.complete());
+  pin->release();
+  EXPECT_TRUE(change.complete());
+  for (int i = 0; i < 200; ++i) (void)machine.iommu->reset_function(Requester::from_sid(kOtherSid));
+  EXPECT_TRUE(change.complete());
+  EXPECT_FALSE(pending.complete());
+  held->release();
+  EXPECT_TRUE(pending.complete());
 }
 
 // Nobody asks about this change again; it must not make every later burst look for ever.

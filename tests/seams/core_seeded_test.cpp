@@ -134,6 +134,39 @@ TEST(SeededCore, AContextKeptAfterItsInvalidation) {
                 switch_before_the_context_is_kept);
 }
 
+// Two functions of one domain, one of which may only read. What the other's write has left in the
+// IOTLB is no answer to its own.
+Verdict write_through_a_shared_domain() {
+  Scene s;
+  iotlb::Context strict = FakeUnit::second_stage(1, s.tables.root());
+  strict.rights = Permissions::read_only();
+  s.machine.unit->set_context(Requester::from_sid(kOtherSid), strict);
+  if (!s.port->translate(kPage, 8, Access::kWrite)) return Verdict::kWrongSchedule;
+  if (!s.other->translate(kPage, 8, Access::kRead)) return Verdict::kWrongSchedule;
+  return s.other->translate(kPage, 8, Access::kWrite) ? Verdict::kForeignRights : Verdict::kKept;
+}
+
+TEST(SeededCore, RightsThatLeakThroughASharedDomain) {
+  expect_caught(Bug::kRightsForgotten, Verdict::kForeignRights, write_through_a_shared_domain);
+}
+
+// The lower of two stages moves a page; what was combined over it goes, whatever its own address.
+Verdict move_a_page_of_the_lower_stage() {
+  Scene s;
+  (void)s.lands(*s.port);
+  s.tables.map(kPage, kNew);
+  const std::uint64_t number = s.machine.unit->post({.scope = Scope::kStage2Range,
+                                                     .domain = DomainId{1},
+                                                     .range = {kPage, kPage + (kPageSize - 1)}});
+  if (!s.completed(number)) return Verdict::kWaitsForEver;
+  return s.lands(*s.port) == kNew ? Verdict::kKept : Verdict::kOldCombinedEntry;
+}
+
+TEST(SeededCore, AForgottenStage2Range) {
+  expect_caught(Bug::kStage2RangeForgotten, Verdict::kOldCombinedEntry,
+                move_a_page_of_the_lower_stage);
+}
+
 // A device's burst ends while somebody else polls: one of the two has to resume the queue.
 Verdict burst_ends_during_a_poll() {
   Scene s;
