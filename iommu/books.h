@@ -22,6 +22,7 @@ enum class Count : std::size_t {
   kRefusedFills,
   kEvictions,
   kContextReads,
+  kExposed,
   kEnd,
 };
 static_assert(static_cast<std::size_t>(Count::kEnd) <= iotlb::BurstRegistry::kCounters);

@@ -73,6 +73,7 @@ std::uint64_t IommuCore::host_map_changed(AddressRange<Gpa> range) {
   bursts.enter(slot);
   if (!WEIR_BUG(kHostRangeForgotten)) memory().host_map().forget(range);
   leave(slot);
+  shadows.host_changed(range);
   books.invalidation(what, {});
   return tracker.issue(std::nullopt, what);
 }
@@ -85,6 +86,7 @@ std::uint64_t IommuCore::change_memory(std::shared_ptr<const GuestMemory> memory
       memory_.exchange(next.release(), std::memory_order_acq_rel));
   const iotlb::Invalidation what{.scope = iotlb::Scope::kHostRange};
   // The caches hold guest-physical answers, which a new host map does not touch.
+  shadows.host_changed(what.host_range);
   books.invalidation(what, {});
   const std::uint64_t serial = tracker.issue(std::nullopt, what);
   if (serial != 0) {

@@ -22,11 +22,13 @@
 #include "iommu/dma_port.h"
 #include "iommu/iommu.h"
 #include "iommu/log.h"
+#include "iommu/shadows.h"
 #include "iotlb/bursts.h"
 #include "iotlb/context_cache.h"
 #include "iotlb/flush_tracker.h"
 #include "iotlb/iotlb.h"
 #include "iotlb/published.h"
+#include "iotlb/verified_tlb.h"
 #include "iotlb/walk_caches.h"
 #include "pagetables/physical_memory.h"
 
@@ -72,7 +74,9 @@ class UnitCore final : public UnitHost {
   iotlb::Iotlb iotlb;
   iotlb::WalkCaches walk_caches;
   iotlb::ContextCache contexts;
-  std::unique_ptr<Unit> unit;  // constant after install
+  iotlb::VerifiedTlb verified;
+  iotlb::WalkCaches no_walk_caches;  // for walks whose every word must be known
+  std::unique_ptr<Unit> unit;        // constant after install
 
  private:
   void drop(const iotlb::Invalidation& what);
@@ -150,6 +154,7 @@ class IommuCore {
   iotlb::BurstRegistry bursts;
   iotlb::FlushTracker tracker{bursts, &clock};
   DeviceTlbs device_tlbs{tracker, clock};
+  Shadows shadows;
   RareBooks books;
   Log log;
 

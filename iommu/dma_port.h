@@ -23,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/access.h"
@@ -32,6 +33,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "iommu/ats.h"
+#include "iommu/map_listener.h"
 #include "iommu/stats.h"
 #include "iotlb/bursts.h"
 #include "iotlb/context.h"
@@ -169,6 +171,10 @@ class DmaPort {
   bool acknowledge_invalidation(std::uint32_t id);
   // Sends a page request. The response to the last of a group comes to the AtsDevice, now or later.
   void request_page(PageRequest request);
+
+  // Tells `listener` every mapping of the function (of requests without a PASID), and from then on
+  // every change. Refused, in one sentence, where the guest does not announce mappings.
+  [[nodiscard]] Result<std::unique_ptr<Listening>, std::string> listen(MapListener& listener);
 
   [[nodiscard]] Requester requester() const;
 

@@ -149,6 +149,7 @@ Stats Iommu::stats() const {
   stats.refused_fills = sum(core::Count::kRefusedFills);
   stats.evictions = sum(core::Count::kEvictions);
   stats.context_reads = sum(core::Count::kContextReads);
+  stats.exposed = sum(core::Count::kExposed);
   core_->books.add_to(stats);
   const iotlb::FlushTracker::Waits waits = core_->tracker.waits();
   stats.wait_time = waits.together;

@@ -52,6 +52,11 @@ struct CacheOptions {
   // Rounded up to a power of two; 0: no IOTLB. kReference: 0 is no limit.
   std::size_t entries = 4096;
   iotlb::WalkCacheOptions walk{};
+  // The guest's flushes never reach the units, as beside a vIOMMU that hardware runs: every context
+  // is iotlb::Coherence::kVerified. What is cached is then compared with memory at each use and
+  // nothing can be pinned; how many accesses rest on a comparison is Stats::exposed.
+  bool verified = false;
+  std::size_t verified_entries = 256;  // of at most 512 bytes each
   // For the answers of a host map that reads tables; memory slots need none.
   std::size_t host_map_entries = 1024;
 };

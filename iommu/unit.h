@@ -173,6 +173,10 @@ class Unit {
   // requests are refused until it has caught up. The ticket settles after this, from poll().
   virtual void device_tlb_timed_out(Requester /*function*/, Ticket /*ticket*/) {}
 
+  // Whether guests of this unit announce mappings and not only removals, so that somebody else can
+  // follow their tables (VT-d CM, AMD NpCache, virtio).
+  [[nodiscard]] virtual bool announces_mappings() const { return false; }
+
   // Puts a fault whose `recorded` is true where the guest's driver reads of it.
   virtual void record(const Fault& fault) = 0;
 

@@ -10,9 +10,10 @@ WalkCaches::Tickets WalkCaches::begin_fill(DomainId domain) const {
 
 std::uint64_t WalkCaches::invalidate(const Invalidation& what) {
   std::uint64_t removed = stage2_pages.invalidate(what).entries;
-  if (what.leaf_only) return removed;
-  removed += stage1_tables.invalidate(what).entries;
-  removed += stage2_tables.invalidate(what).entries;
+  // The tables of stage 1 were read through the leaves of stage 2 (L7).
+  if (!what.leaf_only || what.scope == Scope::kStage2Range)
+    removed += stage1_tables.invalidate(what).entries;
+  if (!what.leaf_only) removed += stage2_tables.invalidate(what).entries;
   return removed;
 }
 

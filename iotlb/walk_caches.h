@@ -42,7 +42,8 @@ class WalkCaches {
   // Before the walk reads its first word.
   [[nodiscard]] Tickets begin_fill(DomainId domain) const;
 
-  // A leaf-only hint keeps the tables; finished pages go. Gives the number of entries removed.
+  // A leaf-only hint keeps the tables of the stage that it speaks of; finished pages go. Gives the
+  // number of entries removed.
   std::uint64_t invalidate(const Invalidation& what);
 
   Iotlb stage1_tables;

@@ -71,6 +71,7 @@ class FakeUnit : public Unit {
   // What a page request is answered with at once.
   std::optional<PageResponseCode> page_response;
   std::optional<Clock::Duration> device_tlb_limit;
+  bool announces = false;  // mappings
   // Called inside poll(), as by a vendor that looks at its queue in memory each time.
   std::function<void()> in_poll;
 
@@ -88,6 +89,7 @@ class FakeUnit : public Unit {
       const pagetables::PhysicalMemory& memory) override;
   std::optional<PageResponseCode> take_page_request(const PageRequest& request) override;
   void device_tlb_timed_out(Requester function, Ticket ticket) override;
+  [[nodiscard]] bool announces_mappings() const override { return announces; }
   void record(const Fault& fault) override;
   void poll() override;
   void reset() override;

@@ -254,6 +254,17 @@ TEST_F(StrictAbsentTest, C1AbsentContextsAreCachedUnderDomain0) {
   EXPECT_EQ(code(kIova, 10), 0U);
 }
 
+TEST_F(StrictAbsentTest, C1AbsentPagesAreCachedUnderTheirDomain) {
+  constexpr std::uint64_t kLater = kIova + 0x5000;
+  EXPECT_EQ(code(kLater), 0x85U);
+  map_second(kLater, buffer_ | 3);
+  EXPECT_EQ(code(kLater), 0x85U) << "nobody has said so";
+  machine_.flush_pages(0, kLater, 0);
+  EXPECT_EQ(code(kLater), 0x85U) << "another domain's";
+  machine_.flush_pages(5, kLater, 0);
+  EXPECT_EQ(code(kLater), 0U);
+}
+
 // C4 (6.5.2.1, 6.5.2.2): a context or PASID entry that was changed is used as it was until its cache
 // is flushed, and then as it is.
 TEST_F(ConformanceTest, C4StaleContextsShowAndCanBeFlushed) {

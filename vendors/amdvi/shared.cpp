@@ -22,6 +22,12 @@ void SeenDevices::forget_all() {
   for (auto& word : words_) word.store(0, std::memory_order_relaxed);
 }
 
+std::optional<Gpa> DeviceCommands::take(Ticket ticket) {
+  for (const One& one : open_)
+    if (one.serial == ticket.serial) return one.command;
+  return std::nullopt;
+}
+
 bool Shared::await(Place place, Ticket ticket) {
   const auto index = static_cast<std::size_t>(place);
   // Listed before it is asked about: then whoever settles it later either finds it listed, or did
@@ -46,12 +52,15 @@ bool Shared::can_go_on() {
       waiting, [this](Ticket ticket) { return ticket.serial != 0 && host.settled(ticket); });
 }
 
-void Shared::log_entry(RingLog& log, const RingLog::Entry& entry) {
+bool Shared::log_entry(RingLog& log, const RingLog::Entry& entry) {
   Outbox outbox;
   bool writer = false;
+  bool taken = false;
   {
     MutexLock lock(mutex);
-    if (log.add(registers, entry)) outbox.add(message_for(log.shape().own_message));
+    const RingLog::Added added = log.add(registers, entry);
+    taken = added.taken;
+    if (added.message_due) outbox.add(message_for(log.shape().own_message));
     writer = log.begin_writing();
   }
   outbox.send(host);
@@ -61,7 +70,7 @@ void Shared::log_entry(RingLog& log, const RingLog::Entry& entry) {
       MutexLock lock(mutex);
       slot = log.next();
     }
-    if (!slot) return;
+    if (!slot) break;
     // In memory first, then the tail, then the interrupt.
     const auto bytes = std::as_bytes(std::span(slot->entry)).first(log.shape().entry_bytes);
     const bool written = host.write_memory(slot->at, bytes).ok();
@@ -75,6 +84,7 @@ void Shared::log_entry(RingLog& log, const RingLog::Entry& entry) {
       host.log(LogLevel::kWarning, LogTopic::kGuestError,
                "AMD-Vi: a log lies where no memory is, and was stopped");
   }
+  return taken;
 }
 
 void Shared::signal(std::uint64_t status_bit, std::uint64_t interrupt_enable,

@@ -189,6 +189,7 @@ Fault table_error(const Request& request, const Context& context, Gpa at, FaultR
       make_fault(request, EventCode::kPageTableError, reason,
                  guest | request_flags(request, false) | event::kErrorType.of(event::kMasterAbort));
   fault.vendor_detail = detail_of(context);
+  fault.ats = AtsStatus::kCompleterAbort;
   fault.entry_at = at.value();
   return fault;
 }

@@ -51,7 +51,7 @@ struct Options {
 
   // Strict switches: what hardware may do and models commonly do not, so that a guest's missing
   // flush shows.
-  bool strict_absent_contexts = false;  // under CM, absent and invalid contexts stay, as domain 0's
+  bool strict_absent_contexts = false;  // under CM, what is absent stays: contexts as domain 0's, pages
   bool strict_interrupt_entries = false;  // present interrupt entries stay until they are flushed
 };
 

@@ -202,6 +202,9 @@ Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
     return identity;
   }
   auto context = read_any_context(request, memory, capabilities, root);
+  // The core then keeps absent pages of second-stage tables as well.
+  if (context && capabilities.options.strict_absent_contexts)
+    context->coherence = iotlb::Coherence::kCaching;
   if (context && watched && context->kind == iotlb::ContextKind::kPassThrough)
     ProtectedMemory::watch(*context);
   if (!context && capabilities.options.strict_absent_contexts)
@@ -235,6 +238,10 @@ Result<std::optional<Msi>, Fault> Unit::post_interrupt(const Request& request,
                                                        const RemappedInterrupt& posted,
                                                        const pagetables::PhysicalMemory& memory) {
   return post(state_->interrupt_table(), request, posted, memory);
+}
+
+bool Unit::announces_mappings() const {
+  return state_->shared.capabilities.options.caching_mode;
 }
 
 std::optional<PageResponseCode> Unit::judge_page_request(const PageRequest& request,
