@@ -168,9 +168,8 @@ TEST(CapabilityTest, R1EveryBitOfAProfileNamesATest) {
   }
   Options caching = profile::full();
   caching.caching_mode = true;
-  for (const Options& options :
-       {profile::legacy(), profile::scalable_second_stage(), profile::scalable_first_stage(),
-        profile::full(), caching}) {
+  for (const Options& options : {profile::legacy(), profile::scalable_second_stage(),
+                                 profile::scalable_first_stage(), profile::full(), caching}) {
     EXPECT_EQ(capability_value(options) & ~promised_cap, 0U);
     EXPECT_EQ(extended_capability_value(options) & ~promised_ecap, 0U);
   }
@@ -182,13 +181,13 @@ TEST(CapabilityTest, R1DependentBitsNeedTheirConditions) {
   Options all = profile::full();
   all.scalable = all.interrupt_remapping = false;
   const std::uint64_t without = extended_capability_value(all);
-  EXPECT_EQ(without & (ecap::kNested.kMask | ecap::kPageRequests.kMask | ecap::kExecute.kMask |
-                       ecap::kSupervisor.kMask | ecap::kExtendedAccessed.kMask |
-                       ecap::kPasid.kMask | ecap::kPasidSize.kMask | ecap::kSecondStageDirty.kMask |
-                       ecap::kSecondStage.kMask | ecap::kFirstStage.kMask |
-                       ecap::kWalkCoherency.kMask | ecap::kRidPasid.kMask |
-                       ecap::kExtendedInterrupt.kMask | ecap::kMaxHandleMask.kMask),
-            0U);
+  EXPECT_EQ(
+      without & (ecap::kNested.kMask | ecap::kPageRequests.kMask | ecap::kExecute.kMask |
+                 ecap::kSupervisor.kMask | ecap::kExtendedAccessed.kMask | ecap::kPasid.kMask |
+                 ecap::kPasidSize.kMask | ecap::kSecondStageDirty.kMask | ecap::kSecondStage.kMask |
+                 ecap::kFirstStage.kMask | ecap::kWalkCoherency.kMask | ecap::kRidPasid.kMask |
+                 ecap::kExtendedInterrupt.kMask | ecap::kMaxHandleMask.kMask),
+      0U);
   EXPECT_EQ(capability_value(all) & (cap::kPosted.kMask | cap::kFirstStage1g.kMask |
                                      cap::kFirstStage5.kMask | cap::kEnhancedSirtp.kMask),
             0U);
@@ -199,11 +198,11 @@ TEST(CapabilityTest, R1DependentBitsNeedTheirConditions) {
   one_stage.first_stage = false;
   EXPECT_EQ(extended_capability_value(one_stage) & ecap::kNested.kMask, 0U);
   for (const Options& options : {profile::full(), all}) {
-    EXPECT_EQ(capability_value(options) &
-                  (cap::kAdvancedFaultLog.kMask | cap::kWriteBufferFlush.kMask |
-                   cap::kZeroLengthRead.kMask | cap::kEnhancedCommands.kMask |
-                   cap::kLayout.reserved),
-              0U);
+    EXPECT_EQ(
+        capability_value(options) &
+            (cap::kAdvancedFaultLog.kMask | cap::kWriteBufferFlush.kMask |
+             cap::kZeroLengthRead.kMask | cap::kEnhancedCommands.kMask | cap::kLayout.reserved),
+        0U);
     EXPECT_EQ(extended_capability_value(options) &
                   (ecap::kMemoryTypes.kMask | ecap::kNoWriteFlag.kMask |
                    ecap::kDeviceTlbThrottle.kMask | ecap::kVirtualCommand.kMask |

@@ -86,7 +86,8 @@ TEST_F(ConformanceTest, R7QueueErrorRecord) {
   EXPECT_EQ(machine_.readq(0xb0) & 0xf, 3U) << "type";
 }
 
-// S2 (SPT.2): an entry of zeros is not present, whatever its type field would say. S3: FPD with P 0.
+// S2 (SPT.2): an entry of zeros is not present, whatever its type field would say. S3: FPD with P
+// 0.
 TEST_F(ConformanceTest, S2EntryOfZeros) {
   EXPECT_EQ(code(kIova, 9), 0x59U);
   EXPECT_EQ(machine_.take_faults().size(), 1U);
@@ -265,8 +266,8 @@ TEST_F(StrictAbsentTest, C1AbsentPagesAreCachedUnderTheirDomain) {
   EXPECT_EQ(code(kLater), 0U);
 }
 
-// C4 (6.5.2.1, 6.5.2.2): a context or PASID entry that was changed is used as it was until its cache
-// is flushed, and then as it is.
+// C4 (6.5.2.1, 6.5.2.2): a context or PASID entry that was changed is used as it was until its
+// cache is flushed, and then as it is.
 TEST_F(ConformanceTest, C4StaleContextsShowAndCanBeFlushed) {
   ASSERT_EQ(code(kIova), 0U);
   machine_.put(pasids_, 0);

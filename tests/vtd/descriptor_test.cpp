@@ -11,10 +11,10 @@ namespace {
 
 using descriptor::Command;
 using descriptor::decode;
-using descriptor::Width;
 using descriptor::Error;
 using descriptor::Nothing;
 using descriptor::Wait;
+using descriptor::Width;
 using descriptor::Words;
 using iotlb::Invalidation;
 using iotlb::Scope;

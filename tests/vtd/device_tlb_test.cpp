@@ -124,8 +124,8 @@ TEST_F(DeviceTlbTest, Q11InvalidationsReachTheDevice) {
   EXPECT_TRUE(device_->told[4].all_pasids);
 }
 
-// Q11: a device that stays silent is ITE with its source-id; the pending wait is aborted, nothing is
-// fetched until ITE is cleared, and then the queue goes on.
+// Q11: a device that stays silent is ITE with its source-id; the pending wait is aborted, nothing
+// is fetched until ITE is cleared, and then the queue goes on.
 TEST_F(DeviceTlbTest, Q11SilentDeviceIsAnError) {
   device_->answers = false;
   const std::uint64_t tail = machine_.readq(0x88);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Device threads translate, fault and send messages while a vCPU drives every register and the queue
-// and rewrites context, PASID and interrupt entries under them. The books come out exact (L9), no
-// answer comes from an entry that memory never held (L3), and faults are still recorded afterwards.
+// Device threads translate, fault and send messages while a vCPU drives every register and the
+// queue and rewrites context, PASID and interrupt entries under them. The books come out exact
+// (L9), no answer comes from an entry that memory never held (L3), and faults are still recorded
+// afterwards.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -67,7 +67,8 @@ TEST_F(ProtectedMemoryTest, WithTranslationOn) {
   EXPECT_EQ(machine_.write_code(kSid, kOutside), 0U);
   EXPECT_EQ(machine_.write_code(kSid, kInside, translated), ~0U);
   EXPECT_EQ(machine_.write_code(kSid, kOutside, translated), 0U);
-  EXPECT_EQ(machine_.write_code(kSid, 0x1000, mapped), 0U) << "remapped DMA is the tables' business";
+  EXPECT_EQ(machine_.write_code(kSid, 0x1000, mapped), 0U)
+      << "remapped DMA is the tables' business";
   EXPECT_TRUE(machine_.take_faults().empty());
   machine_.command(WholeMachine::kTe, false);
   EXPECT_EQ(machine_.write_code(kSid, kInside), ~0U);

@@ -2,8 +2,8 @@
 //
 // A whole machine behind one VT-d unit, and a guest's driver reduced to its register and queue
 // sequences: one command bit per write of GCMD, then GSTS is read until it answers; descriptors of
-// 128 or 256 bits as the unit asks, each followed by a wait whose status word is polled. A poll that
-// does not end at once is a failure: nothing here is in flight when the driver waits.
+// 128 or 256 bits as the unit asks, each followed by a wait whose status word is polled. A poll
+// that does not end at once is a failure: nothing here is in flight when the driver waits.
 //
 // Registers, bits and entries are numbers, as a driver has them.
 #pragma once
@@ -189,8 +189,8 @@ class WholeMachine {
       const std::uint32_t second = readl(base + index * 16 + 8);
       const std::uint64_t address = readq(base + index * 16);
       writel(base + index * 16 + 12, 1U << 31);
-      result.push_back({static_cast<std::uint16_t>(second), static_cast<std::uint8_t>(third),
-                        address});
+      result.push_back(
+          {static_cast<std::uint16_t>(second), static_cast<std::uint8_t>(third), address});
       index = (index + 1) % count;
     }
     writel(0x34, 0x83);  // PFO, PPF, PRO, as the driver does

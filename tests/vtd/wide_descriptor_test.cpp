@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Descriptors of 256 bits: Q1 for the types that speak of PASIDs, and Q5, which gives them no place
-// in a queue of 128-bit ones. Words as Linux builds them (drivers/iommu/intel: qi_desc_piotlb and its
-// neighbours).
+// in a queue of 128-bit ones. Words as Linux builds them (drivers/iommu/intel: qi_desc_piotlb and
+// its neighbours).
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -84,8 +84,8 @@ TEST(WideDescriptorTest, Q5TypesOfPasidsNeedWideDescriptors) {
 // Types of features that the unit does not have.
 TEST(WideDescriptorTest, Q1TypesOfAbsentFeatures) {
   const Options without = profile::scalable_second_stage();
-  for (const std::uint64_t low : {std::uint64_t{0x0000000300100008}, std::uint64_t{0x0000000300100019},
-                                  std::uint64_t{0x3}})
+  for (const std::uint64_t low :
+       {std::uint64_t{0x0000000300100008}, std::uint64_t{0x0000000300100019}, std::uint64_t{0x3}})
     EXPECT_FALSE(decode({low, 0}, Width::k256, without, 0)) << low;
   // A drain of page requests where there are none.
   EXPECT_FALSE(decode({0xa5, 0x1000}, Width::k256, without, 0));

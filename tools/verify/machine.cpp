@@ -14,10 +14,8 @@ struct Mode {
 };
 
 constexpr Mode kModes[] = {
-    {"vtd-legacy", make_vtd_legacy_machine},
-    {"amdvi", make_amdvi_machine},
-    {"vtd-sm-ss", make_vtd_scalable_machine},
-    {"vtd-sm-fs", make_vtd_scalable_machine},
+    {"vtd-legacy", make_vtd_legacy_machine},  {"amdvi", make_amdvi_machine},
+    {"vtd-sm-ss", make_vtd_scalable_machine}, {"vtd-sm-fs", make_vtd_scalable_machine},
     {"vtd-ir", make_vtd_ir_machine},
 };
 

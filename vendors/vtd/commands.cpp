@@ -102,8 +102,7 @@ void Commands::take_up_modes(Shared& shared, const Requests& requests) {
     translation_ =
         Pending{.ticket = ticket, .outcome = global::kTranslation.of(*requests.translation)};
   if (requests.protection)
-    protection_ =
-        Pending{.ticket = ticket, .outcome = reg::pmen::kStatus.of(*requests.protection)};
+    protection_ = Pending{.ticket = ticket, .outcome = reg::pmen::kStatus.of(*requests.protection)};
 }
 
 // What messages meet is stored before the invalidation, whose ticket stands for those that have met

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The commands that registers carry: translation and interrupt remapping, their tables, compatibility
-// format (GCMD_REG), context and IOTLB invalidation (CCMD_REG, IOTLB_REG). accept() belongs to a register write, under the unit's
-// lock; pass() to the runner, which has none. A command's status bit changes only when everything
-// that rests on the old state has ended (L1).
+// The commands that registers carry: translation and interrupt remapping, their tables,
+// compatibility format (GCMD_REG), context and IOTLB invalidation (CCMD_REG, IOTLB_REG). accept()
+// belongs to a register write, under the unit's lock; pass() to the runner, which has none. A
+// command's status bit changes only when everything that rests on the old state has ended (L1).
 //
 // Never waits: what is not settled is asked about again in the next pass.
 #pragma once

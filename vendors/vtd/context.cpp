@@ -161,10 +161,9 @@ std::optional<iotlb::Context> absent_context(const Fault& fault) {
 }
 
 Fault blocked_fault(const iotlb::Context& context, const Request& request) {
-  return make_fault(
-      request, static_cast<Code>(context_bits::kBlockedCode.get(context.vendor_bits)),
-      static_cast<FaultReason>(context_bits::kBlockedReason.get(context.vendor_bits)),
-      context.silence_faults);
+  return make_fault(request, static_cast<Code>(context_bits::kBlockedCode.get(context.vendor_bits)),
+                    static_cast<FaultReason>(context_bits::kBlockedReason.get(context.vendor_bits)),
+                    context.silence_faults);
 }
 
 std::optional<Fault> check_page_request(const PageRequest& page,

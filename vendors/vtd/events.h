@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The unit's own message-signalled events: the fault event (10.4.10 to 10.4.13), the invalidation
-// completion event (10.4.25 to 10.4.28) and the page request event (10.4.35 to 10.4.38). A masked event stays pending in IP; it goes
-// out when software unmasks it, and lapses when software has serviced every status bit behind it
-// first.
+// completion event (10.4.25 to 10.4.28) and the page request event (10.4.35 to 10.4.38). A masked
+// event stays pending in IP; it goes out when software unmasks it, and lapses when software has
+// serviced every status bit behind it first.
 //
 // Works on the register file under the unit's lock; the messages it answers with are sent by the
 // caller once the lock is gone. Never sends by itself.

@@ -48,8 +48,8 @@ namespace fsts = reg::fsts;
 [[nodiscard]] std::uint64_t high_word(const Options& options, const Fault& fault) {
   return frcd::kFault.kMask | type_bits(fault) |
          (options.device_tlb ? address_type_bits(fault.request.address_type) : 0) |
-         (options.pasid_bits != 0 ? prefix_bits(fault.request) : 0) |
-         frcd::kReason.of(fault.code) | frcd::kSource.of(fault.request.requester.bdf);
+         (options.pasid_bits != 0 ? prefix_bits(fault.request) : 0) | frcd::kReason.of(fault.code) |
+         frcd::kSource.of(fault.request.requester.bdf);
 }
 
 // FI: the page, with address bits from MGAW on zero; of an interrupt request, the index (10.4.14).

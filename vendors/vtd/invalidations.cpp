@@ -241,9 +241,9 @@ namespace {
   // Private data of the request comes back in the upper half.
   if (kPrivateData.is_set(words.low)) words.upper = {};
   if (!clean(words, kLow, kHigh)) return Failure{Error::kReservedField};
-  Respond result{.function = Requester::from_sid(
-                     static_cast<std::uint16_t>(kSource.get(words.low)), segment),
-                 .response = {}};
+  Respond result{
+      .function = Requester::from_sid(static_cast<std::uint16_t>(kSource.get(words.low)), segment),
+      .response = {}};
   if (kPasidPresent.is_set(words.low))
     result.response.pasid = Pasid{static_cast<std::uint32_t>(kPasid.get(words.low))};
   result.response.group = static_cast<std::uint16_t>(kGroup.get(words.high));

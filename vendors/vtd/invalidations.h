@@ -76,8 +76,8 @@ struct Respond {
 
 using Command = std::variant<Nothing, iotlb::Invalidation, Wait, Respond>;
 
-[[nodiscard]] Result<Command, Error> decode(const Words& words, Width width,
-                                            const Options& options, std::uint16_t segment);
+[[nodiscard]] Result<Command, Error> decode(const Words& words, Width width, const Options& options,
+                                            std::uint16_t segment);
 
 }  // namespace descriptor
 }  // namespace weir::vtd

@@ -70,8 +70,8 @@ inline constexpr Field<31, 16> kSource{"RID", "requester-id", "7.4.1"};
 inline constexpr Bit<9> kPrivateData{"PDP", "private data present", "7.4.1"};
 inline constexpr Bit<8> kPasidPresent{"PP", "PASID present", "7.4.1"};
 inline constexpr Field<7, 0> kTypeField{"TYPE", "type", "7.4.1"};
-inline constexpr auto kWord0 = layout<64>(kPrivileged, kExecute, kPasid, kSource, kPrivateData,
-                                          kPasidPresent, kTypeField);
+inline constexpr auto kWord0 =
+    layout<64>(kPrivileged, kExecute, kPasid, kSource, kPrivateData, kPasidPresent, kTypeField);
 inline constexpr Field<63, 12> kAddress{"ADDR", "address", "7.4.1"};
 inline constexpr Field<11, 3> kGroup{"PRGI", "page request group index", "7.4.1"};
 inline constexpr Bit<2> kLast{"LPIG", "last page in group", "7.4.1"};

@@ -73,8 +73,8 @@ void Queue::take_up(Shared& shared, const Requests& requests) {
   shared.registers.set_bits(global::kStatus, global::kQueue.kMask);
 }
 
-// A device-TLB stayed silent: what was waited for is given up, and a wait that was pending is aborted,
-// which is to say passed without being completed (6.5.2.10).
+// A device-TLB stayed silent: what was waited for is given up, and a wait that was pending is
+// aborted, which is to say passed without being completed (6.5.2.10).
 void Queue::abort_after_timeout(Shared& shared, std::uint64_t resets) {
   MutexLock lock(shared.mutex);
   if (shared.timeouts == timeouts_seen_) return;

@@ -49,8 +49,8 @@ RegisterFile::RegisterFile(const Options& options) : records_(options.fault_reco
   set(reg::ecap::kRegister, extended_capability_value(options));
   if (!options.interrupt_remapping) forbid(reg::irta::kRegister, reg::irta::kLayout.defined);
   if (!options.protected_memory)
-    for (const reg::Register* r : {&reg::pmen::kRegister, &reg::kPlmbase, &reg::kPlmlimit,
-                                   &reg::kPhmbase, &reg::kPhmlimit})
+    for (const reg::Register* r :
+         {&reg::pmen::kRegister, &reg::kPlmbase, &reg::kPlmlimit, &reg::kPhmbase, &reg::kPhmlimit})
       forbid(*r, r->layout.defined);
   if (!options.page_requests) {
     forbid(reg::pqh::kRegister, reg::pqh::kLayout.defined);

@@ -339,8 +339,8 @@ inline constexpr std::uint64_t kOffset = 0x220;  // 222 records still end inside
 inline constexpr std::array kRegisters = {
     ver::kRegister,    cap::kRegister,  ecap::kRegister, global::kCommand, global::kStatus,
     rtaddr::kRegister, ccmd::kRegister, fsts::kRegister, kFectl,           kFedata,
-    kFeaddr,           kFeuaddr,          pmen::kRegister,  kPlmbase,          kPlmlimit,
-    kPhmbase,          kPhmlimit,        iqh::kRegister,  iqt::kRegister,   iqa::kRegister,
+    kFeaddr,           kFeuaddr,        pmen::kRegister, kPlmbase,         kPlmlimit,
+    kPhmbase,          kPhmlimit,       iqh::kRegister,  iqt::kRegister,   iqa::kRegister,
     ics::kRegister,    kIectl,          kIedata,         kIeaddr,          kIeuaddr,
     iqer::kRegister,   irta::kRegister, pqh::kRegister,  pqt::kRegister,   pqa::kRegister,
     prs::kRegister,    kPectl,          kPedata,         kPeaddr,          kPeuaddr,

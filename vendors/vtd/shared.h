@@ -29,15 +29,15 @@ namespace weir::vtd {
 
 // Commands that registers have accepted and the runner has not taken up yet.
 struct Requests {
-  std::optional<std::uint64_t> root;  // RTADDR_REG as it was when SRTP was written
-  std::optional<bool> translation;    // TE
-  std::optional<bool> queue;          // QIE
-  std::optional<bool> protection;     // EPM
+  std::optional<std::uint64_t> root;             // RTADDR_REG as it was when SRTP was written
+  std::optional<bool> translation;               // TE
+  std::optional<bool> queue;                     // QIE
+  std::optional<bool> protection;                // EPM
   std::optional<std::uint64_t> interrupt_table;  // IRTA_REG as it was when SIRTP was written
   std::optional<bool> remapping;                 // IRE
   std::optional<bool> compatibility;             // CFI
-  bool context = false;               // CCMD_REG.ICC
-  bool iotlb = false;                 // IOTLB_REG.IVT
+  bool context = false;                          // CCMD_REG.ICC
+  bool iotlb = false;                            // IOTLB_REG.IVT
 };
 
 // What has been given out of the page request queue and not been shown to the guest yet.
@@ -86,13 +86,13 @@ struct Shared {
   RegisterFile registers WEIR_GUARDED_BY(mutex);
   FaultLog faults WEIR_GUARDED_BY(mutex);
   Requests requests WEIR_GUARDED_BY(mutex);
-  bool translation_wanted WEIR_GUARDED_BY(mutex) = false;  // TE as last commanded
-  bool queue_wanted WEIR_GUARDED_BY(mutex) = false;        // QIE as last commanded
+  bool translation_wanted WEIR_GUARDED_BY(mutex) = false;    // TE as last commanded
+  bool queue_wanted WEIR_GUARDED_BY(mutex) = false;          // QIE as last commanded
   bool remapping_wanted WEIR_GUARDED_BY(mutex) = false;      // IRE as last commanded
   bool protection_wanted WEIR_GUARDED_BY(mutex) = false;     // EPM as last commanded
   bool compatibility_wanted WEIR_GUARDED_BY(mutex) = false;  // CFI as last commanded
-  std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;         // power-on resets so far
-  std::uint64_t timeouts WEIR_GUARDED_BY(mutex) = 0;       // device-TLBs that stayed silent so far
+  std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;           // power-on resets so far
+  std::uint64_t timeouts WEIR_GUARDED_BY(mutex) = 0;  // device-TLBs that stayed silent so far
   PageQueue page_queue WEIR_GUARDED_BY(mutex);
   std::array<Ticket, kPlaces> parked WEIR_GUARDED_BY(mutex);
   bool running WEIR_GUARDED_BY(mutex) = false;

@@ -138,8 +138,7 @@ Result<Leaf<Gpa>, Fault> walk_context(const iotlb::Context& context, const Reque
     return walk.failed({.reason = FaultReason::kBeyondInputWidth}, reach_code(context));
 
   auto leaf = walk_stages(walk);
-  if (!leaf)
-    return walk.failed(leaf.error(), walk_code(context, leaf.error(), piece.access));
+  if (!leaf) return walk.failed(leaf.error(), walk_code(context, leaf.error(), piece.access));
 
   const Gpa output = leaf->translate(piece.iova.value());
   const AddressRange<Gpa> page{leaf->page, leaf->page + bit_mask(leaf->page_lg2 - 1U, 0)};

@@ -167,8 +167,7 @@ Result<pagetables::Leaf<Gpa>, Fault> Unit::State::identity(const iotlb::Context&
     return Failure{make_fault(piece, reach_code(context), FaultReason::kBeyondInputWidth,
                               context.silence_faults)};
   const Gpa page(piece.iova.page_base(kRegionLg2).value());
-  if (shared.protection.covers(page.value(), page.value()))
-    return Failure{protected_fault(piece)};
+  if (shared.protection.covers(page.value(), page.value())) return Failure{protected_fault(piece)};
   return pagetables::Leaf<Gpa>{
       .page = page, .page_lg2 = kRegionLg2, .permissions = Permissions::all()};
 }
@@ -224,8 +223,7 @@ Fault Unit::deny(const iotlb::Context& context, const Request& request, Denial d
 
 Result<pagetables::Leaf<Gpa>, Fault> Unit::walk(const iotlb::Context& context, const Request& piece,
                                                 const WalkScope& scope) {
-  if (context_bits::kIdentity.is_set(context.vendor_bits))
-    return state_->identity(context, piece);
+  if (context_bits::kIdentity.is_set(context.vendor_bits)) return state_->identity(context, piece);
   return walk_context(context, piece, scope, state_->shared.capabilities);
 }
 
@@ -240,9 +238,7 @@ Result<std::optional<Msi>, Fault> Unit::post_interrupt(const Request& request,
   return post(state_->interrupt_table(), request, posted, memory);
 }
 
-bool Unit::announces_mappings() const {
-  return state_->shared.capabilities.options.caching_mode;
-}
+bool Unit::announces_mappings() const { return state_->shared.capabilities.options.caching_mode; }
 
 std::optional<PageResponseCode> Unit::judge_page_request(const PageRequest& request,
                                                          const pagetables::PhysicalMemory& memory) {
@@ -265,9 +261,8 @@ void Unit::device_tlb_timed_out(Requester function, Ticket /*ticket*/) {
     RegisterFile& registers = shared.registers;
     // The first source-id stays while the error is unserviced (10.4.29).
     if (!reg::fsts::kTimeoutError.is_set(registers.get(reg::fsts::kRegister)))
-      registers.set(reg::iqer::kRegister,
-                    reg::iqer::kTimeoutSource.with(registers.get(reg::iqer::kRegister),
-                                                   function.bdf));
+      registers.set(reg::iqer::kRegister, reg::iqer::kTimeoutSource.with(
+                                              registers.get(reg::iqer::kRegister), function.bdf));
     outbox.add(set_fault_status(registers, reg::fsts::kTimeoutError.kMask));
     ++shared.timeouts;
   }
