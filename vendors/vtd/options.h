@@ -19,6 +19,7 @@ struct Options {
   bool pages_1g = true;
   bool caching_mode = false;   // CM
   bool snoop_control = false;  // SC: SNP in legacy leaves, PGSNP in PASID entries
+  bool device_tlb = false;     // DT: TT=01 and DTE are valid
   unsigned fault_records = 8;  // NFR: 1…256
   unsigned max_address_mask = 45;  // MAMV: 0…63; page-selective invalidations beyond it are refused
 
