@@ -25,10 +25,13 @@ using State = DmaPort::Burst::State;
   UnitCore& unit = *burst.port.unit;
   const std::uint32_t pasid = pasid_tag(request);
   const std::uint64_t changes = unit.contexts.changes();
-  if (const auto mine = burst.port.context.read();
+  // Of a verified one nothing is kept to be found.
+  const bool anew = burst.port.core.caches.verified || is_verified(burst.context);
+  if (const auto mine = anew ? std::nullopt : burst.port.context.read();
       mine && mine->changes == changes && mine->pasid == pasid) {
     burst.context = mine->context;
-  } else if (const auto cached = unit.contexts.find(burst.port.requester, pasid)) {
+  } else if (const auto cached =
+                 anew ? std::nullopt : unit.contexts.find(burst.port.requester, pasid)) {
     burst.context = *cached;
     burst.port.context.write({changes, *cached, pasid});
   } else {

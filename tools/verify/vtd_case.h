@@ -118,6 +118,8 @@ struct VtdCase {
 
 // "bb:dd.f" of segment 0; complains about `key` otherwise.
 [[nodiscard]] Requester read_bdf(const Fields& fields, const char* key);
+// The same for `text`, which was found at `key`.
+[[nodiscard]] Requester parse_bdf(const Fields& fields, const char* key, const std::string& text);
 
 // Empty, or wrong in part, once `fields` has complained.
 [[nodiscard]] VtdCase read_vtd_case(const Fields& fields, bool scalable);

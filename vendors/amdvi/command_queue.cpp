@@ -206,7 +206,7 @@ void CommandQueue::stop(Shared& shared, EventCode code, Gpa at, std::uint64_t re
     if (shared.resets != resets) return;
     shared.registers.clear_bits(status::kRegister, status::kCommandRun.kMask);
   }
-  (void)shared.log_entry(shared.events, make_command_event(code, at));
+  (void)shared.log_entry(LogKind::kEvents, make_command_event(code, at));
   shared.host.log(
       LogLevel::kWarning, LogTopic::kGuestError,
       "AMD-Vi: the command buffer stopped at a command that is illegal or out of reach");

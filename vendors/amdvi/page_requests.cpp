@@ -38,10 +38,10 @@ namespace {
 std::optional<PageResponseCode> take_page_request(Shared& shared, const PageRequest& request) {
   if (!may_ask(shared, request)) {
     const auto code = static_cast<std::uint64_t>(EventCode::kInvalidPageRequest);
-    (void)shared.log_entry(shared.events, entry_of(request, code));
+    (void)shared.log_entry(LogKind::kEvents, entry_of(request, code));
     return PageResponseCode::kInvalid;
   }
-  if (shared.log_entry(shared.requests_log, entry_of(request, page_request::kPageRequest)))
+  if (shared.log_entry(LogKind::kRequests, entry_of(request, page_request::kPageRequest)))
     return std::nullopt;
   // No room, and nobody will answer.
   return PageResponseCode::kFailure;

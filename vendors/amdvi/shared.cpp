@@ -52,12 +52,27 @@ bool Shared::can_go_on() {
       waiting, [this](Ticket ticket) { return ticket.serial != 0 && host.settled(ticket); });
 }
 
-bool Shared::log_entry(RingLog& log, const RingLog::Entry& entry) {
+RingLog& Shared::log_of(LogKind kind) {
+  switch (kind) {
+    case LogKind::kEvents:
+      return events;
+    case LogKind::kRequests:
+      return requests_log;
+    case LogKind::kGuest:
+      return guest_log;
+  }
+  return events;
+}
+
+bool Shared::log_entry(LogKind kind, const RingLog::Entry& entry) {
   Outbox outbox;
   bool writer = false;
   bool taken = false;
+  std::uint64_t entry_bytes = 0;
   {
     MutexLock lock(mutex);
+    RingLog& log = log_of(kind);
+    entry_bytes = log.shape().entry_bytes;
     const RingLog::Added added = log.add(registers, entry);
     taken = added.taken;
     if (added.message_due) outbox.add(message_for(log.shape().own_message));
@@ -68,15 +83,16 @@ bool Shared::log_entry(RingLog& log, const RingLog::Entry& entry) {
     std::optional<RingLog::Slot> slot;
     {
       MutexLock lock(mutex);
-      slot = log.next();
+      slot = log_of(kind).next();
     }
     if (!slot) break;
     // In memory first, then the tail, then the interrupt.
-    const auto bytes = std::as_bytes(std::span(slot->entry)).first(log.shape().entry_bytes);
+    const auto bytes = std::as_bytes(std::span(slot->entry)).first(entry_bytes);
     const bool written = host.write_memory(slot->at, bytes).ok();
     Outbox told;
     {
       MutexLock lock(mutex);
+      RingLog& log = log_of(kind);
       if (log.publish(registers, *slot, written)) told.add(message_for(log.shape().own_message));
     }
     told.send(host);

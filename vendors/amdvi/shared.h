@@ -79,6 +79,8 @@ class DeviceCommands {
   std::deque<One> open_;
 };
 
+enum class LogKind : std::uint8_t { kEvents, kRequests, kGuest };
+
 struct Shared {
   Shared(UnitHost& unit_host, const Options& options)
       : host(unit_host), capabilities(options), registers(options) {}
@@ -90,7 +92,8 @@ struct Shared {
   [[nodiscard]] bool can_go_on() WEIR_EXCLUDES(mutex);
 
   // Puts an entry into a log and writes what is to be written. False: there was no room for it.
-  bool log_entry(RingLog& log, const RingLog::Entry& entry) WEIR_EXCLUDES(mutex);
+  bool log_entry(LogKind kind, const RingLog::Entry& entry) WEIR_EXCLUDES(mutex);
+  [[nodiscard]] RingLog& log_of(LogKind kind) WEIR_REQUIRES(mutex);
   // A status bit with its message.
   void signal(std::uint64_t status_bit, std::uint64_t interrupt_enable,
               const reg::Register& own_message) WEIR_EXCLUDES(mutex);

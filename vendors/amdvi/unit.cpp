@@ -150,7 +150,7 @@ void Unit::device_tlb_timed_out(Requester function, Ticket ticket) {
     MutexLock lock(shared.mutex);
     command = shared.device_commands.take(ticket);
   }
-  if (command) (void)shared.log_entry(shared.events, make_timeout_event(function, *command));
+  if (command) (void)shared.log_entry(LogKind::kEvents, make_timeout_event(function, *command));
 }
 
 void Unit::record(const Fault& fault) {
@@ -159,12 +159,10 @@ void Unit::record(const Fault& fault) {
   if (fault_detail::kOnlyFirst.is_set(fault.vendor_detail) &&
       !shared.faulted.first(fault.request.requester.bdf))
     return;
-  (void)shared.log_entry(shared.events, make_event(fault));
+  (void)shared.log_entry(LogKind::kEvents, make_event(fault));
 }
 
-bool Unit::announces_mappings() const {
-  return state_->shared.capabilities.options.caching_mode;
-}
+bool Unit::announces_mappings() const { return state_->shared.capabilities.options.caching_mode; }
 
 void Unit::poll() {
   if (state_->shared.can_go_on()) state_->run();
