@@ -78,7 +78,7 @@ void send_page_request(State& burst, const PageRequest& request) {
   std::optional<PageResponseCode> code = PageResponseCode::kInvalid;
   // Acquire: as in translate().
   if (burst.port.unit != nullptr && burst.port.bus_master.load(std::memory_order_acquire))
-    code = burst.port.unit->unit->take_page_request(request);
+    code = burst.port.unit->unit->judge_page_request(request, core.memory());
   if (code && request.last)
     core.device_tlbs.respond(burst.port.requester, {request.pasid, request.group, *code});
 }

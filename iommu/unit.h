@@ -163,6 +163,11 @@ class Unit {
       const PageRequest& /*request*/) {
     return PageResponseCode::kInvalid;
   }
+  // The same for units that look at the guest's structures first, in the snapshot of the burst.
+  [[nodiscard]] virtual std::optional<PageResponseCode> judge_page_request(
+      const PageRequest& request, const pagetables::PhysicalMemory& /*memory*/) {
+    return take_page_request(request);
+  }
 
   // A function was silent for too long about invalidations that `ticket` stands for; its translated
   // requests are refused until it has caught up. The ticket settles after this, from poll().

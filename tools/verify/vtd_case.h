@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A case of the modes vtd-legacy, vtd-sm-ss and vtd-sm-fs as plain values, read out of its JSON line and checked whole before
-// anything of it is carried out. Numbers are as the file writes them; what they mean to a register
-// or a descriptor is the driver's business (vtd_driver.h).
+// A case of the modes vtd-legacy, vtd-sm-ss and vtd-sm-fs as plain values, read out of its JSON
+// line and checked whole before anything of it is carried out. Numbers are as the file writes them;
+// what they mean to a register or a descriptor is the driver's business (vtd_driver.h).
 //
 // Pure values; any thread.
 #pragma once
