@@ -55,8 +55,6 @@ Iotlb::Iotlb(const IotlbOptions& options) : set_count_(sets_for(options)) {
 
 Iotlb::~Iotlb() = default;
 
-std::size_t Iotlb::domain_slot(DomainId domain) const { return mix(domain.value) % kDomainSlots; }
-
 template <Iotlb::Recency kRecency>
 std::optional<Hit> Iotlb::look_in_sizes(Tag tag, Iova iova, std::uint64_t sizes) const {
   for (; sizes != 0; sizes &= sizes - 1) {
@@ -83,12 +81,6 @@ std::optional<Hit> Iotlb::peek(Tag tag, Iova iova) const {
   if (reference_ != nullptr) return reference_->peek(tag, iova);
   // Relaxed: as in lookup.
   return look_in_sizes<Recency::kLeave>(tag, iova, sizes_.load(std::memory_order_relaxed));
-}
-
-FillTicket Iotlb::begin_fill(DomainId domain) const {
-  // Acquire: pairs with overtake_fills; a walk that begins after an invalidation reads tables as
-  // the guest left them before it.
-  return {sequences_[domain_slot(domain)].load(std::memory_order_acquire)};
 }
 
 FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
@@ -121,7 +113,7 @@ FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
   for (std::size_t w = 0; w < kWays; ++w) {
     // Relaxed: the lock orders these.
     const std::uint64_t held = set.tag[w].load(std::memory_order_relaxed);
-    if (held == tag && set.key[w].load(std::memory_order_relaxed) == key) {
+    if (set.key[w].load(std::memory_order_relaxed) == key && held == tag) {
       way = w;
       result = FillResult::kReplaced;
       break;

@@ -53,8 +53,11 @@ class Iotlb {
     const std::uint64_t number = iova.value() >> lg2;
     Set& set = set_of(tag.domain, number, lg2);
     const Look look = Look::at(set, words::make_tag(tag, lg2), number << lg2);
-    if (look.miss != 0) [[unlikely]]
-      return look_in_sizes<Recency::kMark>(tag, iova, look.absent ? sizes & (sizes - 1) : sizes);
+    if (look.miss != 0) [[unlikely]] {
+      const std::uint64_t left = look.absent ? sizes & (sizes - 1) : sizes;
+      if (left == 0) return std::nullopt;
+      return look_in_sizes<Recency::kMark>(tag, iova, left);
+    }
     mark(set, look.way);
     return look.hit(iova, lg2);
   }
@@ -64,7 +67,11 @@ class Iotlb {
   // It was made without entries: no question has an answer and no fill is kept.
   [[nodiscard]] bool off() const { return set_count_ == 0 && reference_ == nullptr; }
 
-  [[nodiscard]] FillTicket begin_fill(DomainId domain) const;
+  [[nodiscard]] FillTicket begin_fill(DomainId domain) const {
+    // Acquire: pairs with overtake_fills; a walk that begins after an invalidation reads tables as
+    // the guest left them before it.
+    return {sequences_[domain_slot(domain)].load(std::memory_order_acquire)};
+  }
   FillResult fill(FillTicket ticket, const Entry& entry);
 
   // Before it returns, what `what` covers can no longer be found, nor be filled by a walk that
@@ -105,7 +112,9 @@ class Iotlb {
   template <Recency kRecency>
   [[nodiscard]] std::optional<Hit> look_in_sizes(Tag tag, Iova iova, std::uint64_t sizes) const;
   [[nodiscard]] std::optional<Hit> lookup_reference(Tag tag, Iova iova);
-  [[nodiscard]] std::size_t domain_slot(DomainId domain) const;
+  [[nodiscard]] static std::size_t domain_slot(DomainId domain) {
+    return mix(domain.value) % kDomainSlots;
+  }
   void overtake_fills(const Invalidation& what);
   std::uint64_t remove_from(Set& set, const Invalidation& what);
 
