@@ -87,7 +87,9 @@ void run_hits(State& state, const Workload& workload, Machine& machine, HitBooks
 class Subjects {
  public:
   explicit Subjects(const CaseOptions& options)
-      : options_(options), workload({.requests = options.requests}) {}
+      : options_(options),
+        workload({.requests = options.requests}),
+        few_pages({.pages = 64, .requests = options.requests}) {}
 
   Machine& machine() {
     if (machine_ == nullptr) {
@@ -95,6 +97,15 @@ class Subjects {
       if (const auto wrong = machine_->warm_up(workload)) throw std::runtime_error(*wrong);
     }
     return *machine_;
+  }
+  // Few pages, so that their tables are in the processor's cache.
+  Machine& few(bool verified) {
+    std::unique_ptr<Machine>& held = verified ? few_verified_ : few_;
+    if (held == nullptr) {
+      held = std::make_unique<Machine>(few_pages, kFewEntries, verified);
+      if (const auto wrong = held->warm_up(few_pages)) throw std::runtime_error(*wrong);
+    }
+    return *held;
   }
   BareIotlb& iotlb() { return made(iotlb_, options_.iotlb_entries); }
   DirectMapped& array() { return made(array_); }
@@ -114,9 +125,14 @@ class Subjects {
 
  public:
   const Workload workload;
+  const Workload few_pages;
 
  private:
+  static constexpr std::size_t kFewEntries = 1024;
+
   std::unique_ptr<Machine> machine_;
+  std::unique_ptr<Machine> few_;
+  std::unique_ptr<Machine> few_verified_;
   std::unique_ptr<BareIotlb> iotlb_;
   std::unique_ptr<DirectMapped> array_;
   std::unique_ptr<LockedMap> locked_map_;
@@ -186,6 +202,14 @@ std::vector<Case> make_cases(const CaseOptions& options,
   add_hits(names::kHit, 1, std::false_type());
   add_hits(names::kHitChain, 1, std::true_type());
   add_hits(names::kHitTwo, 2, std::false_type());
+  const auto add_few = [&](std::string_view name, bool verified) {
+    add(name, 1, true, [&](HitBooks* books) {
+      return [&machine = subjects->few(verified), &pages = subjects->few_pages,
+              books](State& state) { run_hits<false>(state, pages, machine, *books); };
+    });
+  };
+  add_few(names::kHitFew, false);
+  add_few(names::kVerifiedFew, true);
   add(names::kBypass, 1, false, [&](HitBooks*) {
     return [&machine = subjects->machine(), &workload](State& state) {
       run_port<false>(state, workload, workload.identity(), machine.bypassing());

@@ -118,10 +118,12 @@ void turn_on(vtd::Unit& unit, Gpa root) {
 
 }  // namespace
 
-Machine::Machine(const Workload& workload, std::size_t entries)
+Machine::Machine(const Workload& workload, std::size_t entries, bool verified)
     : ram_(std::make_unique<Ram>()),
       iommu_(std::make_unique<Iommu>(IommuConfig{
-          .memory = ram_->memory, .host_map = ram_->slots, .caches = {.entries = entries}})) {
+          .memory = ram_->memory,
+          .host_map = ram_->slots,
+          .caches = {.entries = entries, .verified = verified, .verified_entries = entries}})) {
   const Gpa root = write_tables(workload, PhysicalMemory(ram_->memory, ram_->slots));
   if (!iommu_->use_tables(vtd::dmar_parser(), make_dmar())) give_up("the DMAR is refused");
   turn_on(iommu_->add_unit<vtd::Unit>(kUnitRegisters, vtd::Options{}), root);

@@ -21,7 +21,8 @@ class Machine {
  public:
   static constexpr std::size_t kTranslated = 2;
 
-  Machine(const Workload& workload, std::size_t entries);
+  // `verified`: as if the guest's flushes were not heard of (G13).
+  Machine(const Workload& workload, std::size_t entries, bool verified = false);
   ~Machine();
 
   // Function `index` behind the unit, 0…kTranslated-1; and the one that no unit covers.

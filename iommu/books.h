@@ -22,6 +22,7 @@ enum class Count : std::size_t {
   kRefusedFills,
   kEvictions,
   kContextReads,
+  kExposed,
   kEnd,
 };
 static_assert(static_cast<std::size_t>(Count::kEnd) <= iotlb::BurstRegistry::kCounters);
@@ -42,6 +43,8 @@ class RareBooks {
   void fault(const Fault& fault);
   void invalidation(const iotlb::Invalidation& what, const iotlb::Removed& removed);
   void parked();
+  void page_request();
+  void device_tlb_timeout();
   // Adds what is here to `stats`.
   void add_to(Stats& stats) const;
 
@@ -62,6 +65,8 @@ class RareBooks {
   std::array<std::atomic<std::uint64_t>, kCodes> codes_{};
   std::array<ScopeBooks, iotlb::kScopeCount> scopes_{};
   std::atomic<std::uint64_t> parked_{0};
+  std::atomic<std::uint64_t> page_requests_{0};
+  std::atomic<std::uint64_t> device_tlb_timeouts_{0};
 };
 
 }  // namespace weir::core

@@ -33,13 +33,17 @@ struct IommuCore::Ports {
   }
 };
 
-Port::~Port() { core.remove_port(*this); }
+Port::~Port() {
+  core.device_tlbs.detach(requester);
+  core.remove_port(*this);
+}
 
 IommuCore::IommuCore(IommuConfig config)
     : clock(config.clock != nullptr ? *config.clock : no_clock),
       sinks(config.sinks),
       caches(config.caches),
       pin_limit(config.pin_limit),
+      device_tlb_limit(config.device_tlb_limit),
       log(config.sinks.log),
       ports_(std::make_unique<Ports>()) {
   // Relaxed: nobody else is here yet.
@@ -69,6 +73,7 @@ std::uint64_t IommuCore::host_map_changed(AddressRange<Gpa> range) {
   bursts.enter(slot);
   if (!WEIR_BUG(kHostRangeForgotten)) memory().host_map().forget(range);
   leave(slot);
+  shadows.host_changed(range);
   books.invalidation(what, {});
   return tracker.issue(std::nullopt, what);
 }
@@ -81,6 +86,7 @@ std::uint64_t IommuCore::change_memory(std::shared_ptr<const GuestMemory> memory
       memory_.exchange(next.release(), std::memory_order_acq_rel));
   const iotlb::Invalidation what{.scope = iotlb::Scope::kHostRange};
   // The caches hold guest-physical answers, which a new host map does not touch.
+  shadows.host_changed(what.host_range);
   books.invalidation(what, {});
   const std::uint64_t serial = tracker.issue(std::nullopt, what);
   if (serial != 0) {
@@ -118,7 +124,20 @@ void IommuCore::poll() {
   }
 }
 
+// Units hear of a silent device before its ticket settles: they have an error to show first.
+void IommuCore::end_silent_waits() {
+  for (const DeviceTlbs::Silent& silent : device_tlbs.take_silent(clock.now())) {
+    log.write(LogLevel::kWarning, LogTopic::kDeviceTlb, [&] {
+      return name_of(silent.function) + " has not acknowledged an invalidation of its TLB in time";
+    });
+    books.device_tlb_timeout();
+    units[silent.unit.value]->unit->device_tlb_timed_out(silent.function, {silent.serial});
+    device_tlbs.end_wait(silent);
+  }
+}
+
 void IommuCore::poll_once() {
+  end_silent_waits();
   // Before the units are asked: a ticket that is closed here no longer makes the end of its last
   // burst poll, so its unit must be asked after.
   if (!WEIR_BUG(kCollectedLate)) tracker.collect();

@@ -18,14 +18,17 @@
 
 #include "base/mutex.h"
 #include "iommu/books.h"
+#include "iommu/device_tlbs.h"
 #include "iommu/dma_port.h"
 #include "iommu/iommu.h"
 #include "iommu/log.h"
+#include "iommu/shadows.h"
 #include "iotlb/bursts.h"
 #include "iotlb/context_cache.h"
 #include "iotlb/flush_tracker.h"
 #include "iotlb/iotlb.h"
 #include "iotlb/published.h"
+#include "iotlb/verified_tlb.h"
 #include "iotlb/walk_caches.h"
 #include "pagetables/physical_memory.h"
 
@@ -48,6 +51,9 @@ class UnitCore final : public UnitHost {
   void set_interrupt_mode(InterruptMode mode) override;
   Ticket invalidate(const iotlb::Invalidation& what) override;
   Ticket invalidate_all(std::span<const iotlb::Invalidation> several) override;
+  Ticket invalidate_device_tlb(const iotlb::Invalidation& what,
+                               std::optional<Clock::Duration> limit) override;
+  bool respond(Requester function, const PageResponse& response) override;
   Ticket drain() override;
   Ticket quiesce() override;
   [[nodiscard]] bool settled(Ticket ticket) override;
@@ -68,7 +74,9 @@ class UnitCore final : public UnitHost {
   iotlb::Iotlb iotlb;
   iotlb::WalkCaches walk_caches;
   iotlb::ContextCache contexts;
-  std::unique_ptr<Unit> unit;  // constant after install
+  iotlb::VerifiedTlb verified;
+  iotlb::WalkCaches no_walk_caches;  // for walks whose every word must be known
+  std::unique_ptr<Unit> unit;        // constant after install
 
  private:
   void drop(const iotlb::Invalidation& what);
@@ -102,6 +110,9 @@ class Port {
 
   // Atomic.
   std::atomic<bool> bus_master{true};
+  // Translated requests are refused: the function owes an acknowledgement. Shared with DeviceTlbs.
+  const std::shared_ptr<DeviceTlbs::Blocked> untrusted{
+      std::make_shared<DeviceTlbs::Blocked>(false)};
   iotlb::Published<PortContext> context;
 };
 
@@ -138,9 +149,12 @@ class IommuCore {
   const Sinks sinks;
   const CacheOptions caches;
   const Clock::Duration pin_limit;
+  const Clock::Duration device_tlb_limit;
 
   iotlb::BurstRegistry bursts;
   iotlb::FlushTracker tracker{bursts, &clock};
+  DeviceTlbs device_tlbs{tracker, clock};
+  Shadows shadows;
   RareBooks books;
   Log log;
 
@@ -159,6 +173,7 @@ class IommuCore {
       std::shared_ptr<const GuestMemory> memory,
       std::shared_ptr<const pagetables::HostMap> host_map) const;
   void poll_once();
+  void end_silent_waits();
   void free_retired();
 
   std::atomic<const pagetables::PhysicalMemory*> memory_{nullptr};
@@ -197,6 +212,11 @@ class IommuCore {
 [[nodiscard]] Result<RemappedInterrupt, Fault> resolve_interrupt(const Port& port, Msi msi);
 // The function's own write of a message.
 [[nodiscard]] Result<Done, Fault> send_interrupt(Port& port, Msi msi);
+// An ATS translation request (ats.cpp).
+[[nodiscard]] AtsTranslation translate_for_device(DmaPort::Burst::State& burst,
+                                                  const AtsRequest& attributes, Iova iova);
+// The same for a page request.
+void send_page_request(DmaPort::Burst::State& burst, const PageRequest& request);
 // A piece that was translated, and booked as `booked`, did not come to an end after all: booked as
 // a fault instead (L9), and told.
 [[nodiscard]] Fault refuse(DmaPort::Burst::State& burst, const Request& request, Outcome booked,

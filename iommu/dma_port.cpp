@@ -138,6 +138,19 @@ std::optional<Translation> DmaPort::peek(Iova iova, Access access,
   return core::peek(burst.state_, make_request(*port_, iova, 1, access, attributes));
 }
 
+Result<std::unique_ptr<Listening>, std::string> DmaPort::listen(MapListener& listener) {
+  if (port_->core.caches.verified)
+    return Failure{std::string("the guest's flushes are not heard of")};
+  if (port_->unit != nullptr && !port_->unit->unit->announces_mappings())
+    return Failure{std::string("guests of the function's unit do not announce mappings")};
+  auto shadow = std::make_unique<core::Shadow>(*port_, listener);
+  // First, so that no change is missed; an update that comes between finds what this one would.
+  port_->core.shadows.add(*shadow);
+  shadow->update({.scope = iotlb::Scope::kAll}, whole_space<Iova>());
+  if (shadow->lost()) return Failure{std::string("the function's tables cannot be followed")};
+  return std::unique_ptr<Listening>(std::move(shadow));
+}
+
 // ---- Pins
 
 Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
@@ -151,6 +164,7 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
   if (port_->unit != nullptr) record.unit = port_->unit->id();
   record.requester = port_->requester;
   record.range = {iova, iova + (size - 1)};
+  record.translated = attributes.address_type == AddressType::kTranslated;
   record.since = core.clock.now();
   // Before anything is translated: what was dropped before this epoch began cannot be found. The
   // burst itself may be older, where it is inside another one.
@@ -163,7 +177,9 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
     if (done == 0) context_changes = burst.state_.context_changes;
     record.several_tags |= context_changes != burst.state_.context_changes;
     if (!piece) return Failure{piece.error()};
-    if (piece->host == nullptr)
+    // Nobody would tell that a pin has to end where the guest's flushes are not heard of.
+    const bool unheard = burst.state_.context.coherence == iotlb::Coherence::kVerified;
+    if (piece->host == nullptr || unheard)
       return Failure{
           core::refuse(burst.state_, request, piece->outcome, FaultReason::kNotPinnable)};
     record.host_ranges.push_back({piece->gpa, piece->gpa + (piece->length - 1)});

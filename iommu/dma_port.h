@@ -4,6 +4,10 @@
 // is routed (bypass, window or unit), translated, landed, and booked; a failure is a Fault that the
 // guest's driver can read of where the architecture says so.
 //
+// A function with a TLB of its own asks for translations, is told to forget them, and may ask for
+// pages (iommu/ats.h); iommu/device_tlb_client.h does all of it for a device that has no wish of
+// its own.
+//
 // Four forms of use:
 //   translate   inside a Burst: an answer that holds until the burst ends
 //   read, write, compare_exchange, fetch_add   copy under a burst of their own
@@ -19,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/access.h"
@@ -27,6 +32,8 @@
 #include "base/guest_memory.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "iommu/ats.h"
+#include "iommu/map_listener.h"
 #include "iommu/stats.h"
 #include "iotlb/bursts.h"
 #include "iotlb/context.h"
@@ -153,6 +160,21 @@ class DmaPort {
   // What a request would find, without leaving a trace. Empty: it would fault.
   [[nodiscard]] std::optional<Translation> peek(Iova iova, Access access,
                                                 const DmaAttributes& attributes = kPlainDma);
+
+  // Who hears of invalidations of the function's own TLB, and of page responses; null: it has none
+  // (any more). Not while a translation request of the function is under way.
+  void set_ats_device(std::shared_ptr<AtsDevice> device);
+  // A translation request. The answer may be kept unless an invalidation of it has arrived since
+  // the request began (L2); used, it needs a burst that began before the question.
+  [[nodiscard]] AtsTranslation request_translation(Iova iova, const AtsRequest& attributes = {});
+  // False: the function owes no such acknowledgement.
+  bool acknowledge_invalidation(std::uint32_t id);
+  // Sends a page request. The response to the last of a group comes to the AtsDevice, now or later.
+  void request_page(PageRequest request);
+
+  // Tells `listener` every mapping of the function (of requests without a PASID), and from then on
+  // every change. Refused, in one sentence, where the guest does not announce mappings.
+  [[nodiscard]] Result<std::unique_ptr<Listening>, std::string> listen(MapListener& listener);
 
   [[nodiscard]] Requester requester() const;
 

@@ -84,7 +84,7 @@ struct RemappedInterrupt {
 
 // Which messages may become something else from now on.
 struct InterruptChange {
-  UnitId unit;
+  UnitId unit{};
   // Of these entries only; all of them by default.
   std::uint32_t first_index = 0;
   std::uint32_t last_index = ~std::uint32_t{0};

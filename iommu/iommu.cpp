@@ -98,11 +98,13 @@ Change Iommu::set_bus_master(Requester function, bool on) {
 Change Iommu::reset_function(Requester function) {
   const iotlb::Invalidation what{.scope = iotlb::Scope::kRequester, .requester = function};
   core_->books.invalidation(what, {});
+  core_->device_tlbs.reset(function);
   return change_for(core_->tracker.issue(std::nullopt, what));
 }
 
 Change Iommu::reset() {
   core_->log.write(LogLevel::kInfo, LogTopic::kReset, [] { return "machine reset"; });
+  core_->device_tlbs.reset_all();
   for (const auto& unit : core_->units) unit->reset();
   const iotlb::Invalidation everything{.scope = iotlb::Scope::kAll};
   return change_for(core_->tracker.issue(std::nullopt, everything));
@@ -147,6 +149,7 @@ Stats Iommu::stats() const {
   stats.refused_fills = sum(core::Count::kRefusedFills);
   stats.evictions = sum(core::Count::kEvictions);
   stats.context_reads = sum(core::Count::kContextReads);
+  stats.exposed = sum(core::Count::kExposed);
   core_->books.add_to(stats);
   const iotlb::FlushTracker::Waits waits = core_->tracker.waits();
   stats.wait_time = waits.together;

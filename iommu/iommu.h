@@ -52,6 +52,11 @@ struct CacheOptions {
   // Rounded up to a power of two; 0: no IOTLB. kReference: 0 is no limit.
   std::size_t entries = 4096;
   iotlb::WalkCacheOptions walk{};
+  // The guest's flushes never reach the units, as beside a vIOMMU that hardware runs: every context
+  // is iotlb::Coherence::kVerified. What is cached is then compared with memory at each use and
+  // nothing can be pinned; how many accesses rest on a comparison is Stats::exposed.
+  bool verified = false;
+  std::size_t verified_entries = 256;  // of at most 512 bytes each
   // For the answers of a host map that reads tables; memory slots need none.
   std::size_t host_map_entries = 1024;
 };
@@ -63,6 +68,9 @@ struct IommuConfig {
   Sinks sinks{};
   CacheOptions caches{};
   Clock::Duration pin_limit = std::chrono::seconds(5);  // L8: then PinSink hears of it
+  // How long a function may be silent about an invalidation of its own TLB, where its unit says
+  // nothing else. PCIe lets hardware take a minute; a device in software has no reason to.
+  Clock::Duration device_tlb_limit = std::chrono::seconds(1);
 };
 
 // A change that is complete once everything before it has drained (L1). Cheap to copy.
@@ -115,7 +123,8 @@ class Iommu {
   // on what they said before.
   Change host_map_changed(AddressRange<Gpa> range);
   Change set_bus_master(Requester function, bool on);
-  // Function-level reset: whatever the function has in flight ends; its routes and rights stay.
+  // Function-level reset: whatever the function has in flight ends; its routes and rights stay. Its
+  // own TLB, if it has one, has been emptied by the device.
   Change reset_function(Requester function);
   // Machine reset: every unit to power-on state, caches empty. REQUIRES: devices stopped.
   Change reset();

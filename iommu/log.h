@@ -25,7 +25,7 @@ class LogSink {
   virtual void on_log(LogLevel level, std::string_view line) = 0;
 };
 
-enum class LogTopic : std::uint8_t { kRoute, kReset, kPin, kGuestError };
+enum class LogTopic : std::uint8_t { kRoute, kReset, kPin, kDeviceTlb, kGuestError };
 
 class Log {
  public:
@@ -45,8 +45,8 @@ class Log {
   [[nodiscard]] bool wants(LogTopic topic);
   void write_line(LogLevel level, std::string_view line);
 
-  const std::unique_ptr<Engine> engine_;  // null: silence
-  std::array<std::atomic<std::uint64_t>, 4> said_{};
+  const std::unique_ptr<Engine> engine_;              // null: silence
+  std::array<std::atomic<std::uint64_t>, 5> said_{};  // by topic
 };
 
 }  // namespace weir

@@ -83,6 +83,8 @@ void RareBooks::invalidation(const iotlb::Invalidation& what, const iotlb::Remov
 }
 
 void RareBooks::parked() { add(parked_, 1); }
+void RareBooks::page_request() { add(page_requests_, 1); }
+void RareBooks::device_tlb_timeout() { add(device_tlb_timeouts_, 1); }
 
 void RareBooks::add_to(Stats& stats) const {
   for (std::size_t i = 0; i < kReasons; ++i)
@@ -101,6 +103,8 @@ void RareBooks::add_to(Stats& stats) const {
     to.widened += get(scopes_[i].widened);
   }
   stats.waits_parked += get(parked_);
+  stats.page_requests += get(page_requests_);
+  stats.device_tlb_timeouts += get(device_tlb_timeouts_);
 }
 
 }  // namespace core

@@ -55,6 +55,9 @@ struct Stats {
   std::map<FaultReason, std::uint64_t> faults;
   std::map<std::uint16_t, std::uint64_t> fault_codes;  // the front end's own; 0 is absent
   std::uint64_t waits_parked = 0;                      // completions that had to wait for somebody
+  std::uint64_t exposed = 0;                           // accesses that no completion waits for
+  std::uint64_t page_requests = 0;                     // of devices, whatever came of them
+  std::uint64_t device_tlb_timeouts = 0;
   Clock::Duration wait_time{};     // of those that have ended, together, by the embedder's clock
   Clock::Duration longest_wait{};  // of them
 

@@ -2,117 +2,21 @@
 //
 // The way of a request, in the order of docs/request-path.md. Runs inside a burst; takes no lock,
 // allocates nothing on a hit, and never blocks.
-#include <algorithm>
-
 #include "base/seam.h"
 #include "iommu/core.h"
+#include "iommu/pipeline.h"
 
 namespace weir::core {
 namespace {
 
 using iotlb::Context;
 using iotlb::ContextKind;
-using pagetables::Landing;
 using pagetables::PhysicalMemory;
 using State = DmaPort::Burst::State;
-
-[[nodiscard]] bool is_plain(const Request& r) {
-  return !r.pasid && r.address_type == AddressType::kUntranslated && !r.privileged && !r.execute;
-}
-
-// An interrupt request is never memory, whatever the tables say.
-[[nodiscard]] bool is_message(const Request& r) {
-  return kInterruptRange.contains(r.iova) && !r.pasid &&
-         r.address_type == AddressType::kUntranslated;
-}
-
-[[nodiscard]] std::uint32_t pasid_tag(const Request& r) {
-  return r.pasid ? r.pasid->value : Context::kNoPasid;
-}
-
-// Bytes from `iova` on that are no interrupt request, however large the page around them.
-[[nodiscard]] std::uint64_t left_to_interrupts(Iova iova) {
-  return iova < kInterruptRange.first ? kInterruptRange.first - iova : ~std::uint64_t{0};
-}
-
-// Bytes from `iova` to the end of its page of 2^lg2, lg2 < 64.
-[[nodiscard]] std::uint64_t left_in_page(Iova iova, unsigned lg2) {
-  const std::uint64_t left = (std::uint64_t{1} << lg2) - iova.page_offset(lg2);
-  return std::min(left, left_to_interrupts(iova));
-}
-
-// Who lands where, and by which way.
-struct Answer {
-  Gpa gpa;
-  std::uint64_t limit = 0;  // where the translation ends, counted from `gpa`
-  Permissions permissions;
-  Outcome outcome = Outcome::kHit;
-  std::uint8_t page_lg2 = 0;
-};
-
-// 8. Land: through the host map. The translation is made where it will stay and in one go: it is
-// the only large thing on the way of a hit, and moving it costs more than finding it.
-// `needed`: the bits of the permissions without which it is refused.
-[[nodiscard]] inline std::optional<FaultReason> land(const PhysicalMemory& memory, unsigned needed,
-                                                     std::uint64_t size, const Answer& answer,
-                                                     Translation& t) {
-  t.outcome = answer.outcome;
-  t.gpa = answer.gpa;
-  t.page_lg2 = answer.page_lg2;
-  const std::uint64_t longest = std::min(size, answer.limit);
-  if (const PhysicalMemory::Piece* piece = memory.find_piece(answer.gpa)) [[likely]] {
-    t.permissions = answer.permissions & piece->permissions;
-    const std::uint64_t inside = answer.gpa - piece->first;
-    t.hpa = piece->hpa + inside;
-    t.length = std::min(longest, (piece->last - answer.gpa) + 1);
-    t.host = piece->host == nullptr ? nullptr : piece->host + inside;
-    t.target = piece->region->target;
-    t.target_offset = piece->offset + inside;
-  } else {
-    const Result<Landing, FaultReason> landing = memory.resolve(answer.gpa);
-    if (!landing) return landing.error();
-    t.permissions = answer.permissions & landing->permissions;
-    t.hpa = landing->hpa;
-    t.length = std::min(longest, landing->contiguous);
-    t.host = landing->host();
-    t.target = landing->region->target;
-    t.target_offset = landing->offset;
-  }
-  if (!t.permissions.has(needed)) [[unlikely]]
-    return FaultReason::kHostMapPermission;
-  return std::nullopt;
-}
-
-[[nodiscard]] inline Result<Translation, Fault> finish(State& burst, const Request& request,
-                                                       const Answer& answer) {
-  Result<Translation, Fault> translation{std::in_place};
-  if (const auto reason = land(burst.port.core.memory(), Permissions::needed(request.access),
-                               request.size, answer, *translation)) [[unlikely]] {
-    translation = Failure{fail(burst, request, *reason, Stage::kHostMap)};
-    return translation;
-  }
-  count(burst.slot, answer.outcome);
-  return translation;
-}
-
-// Requests that no table translates: all that lies within reach is one piece, but for the interrupt
-// range. `iova` lies within reach.
-[[nodiscard]] inline Answer identity(Iova iova, Permissions rights, Outcome outcome,
-                                     unsigned input_bits = 64) {
-  return {.gpa = Gpa(iova.value()),
-          .limit = input_bits < 64 ? left_in_page(iova, input_bits) : left_to_interrupts(iova),
-          .permissions = rights,
-          .outcome = outcome};
-}
 
 [[nodiscard]] Result<Translation, Fault> pass(State& burst, const Request& request, Outcome outcome,
                                               Permissions rights, unsigned input_bits = 64) {
   return finish(burst, request, identity(request.iova, rights, outcome, input_bits));
-}
-
-// A blocked context has a domain by accident, and must not be answered from that domain's entries.
-[[nodiscard]] bool has_tables(const Context& context) {
-  return context.kind != ContextKind::kBlocked && context.kind != ContextKind::kPassThrough;
 }
 
 // 4. Context: the burst's own copy, the port's, the unit's, or the guest's structures; whichever is
@@ -121,10 +25,13 @@ struct Answer {
   UnitCore& unit = *burst.port.unit;
   const std::uint32_t pasid = pasid_tag(request);
   const std::uint64_t changes = unit.contexts.changes();
-  if (const auto mine = burst.port.context.read();
+  // Of a verified one nothing is kept to be found.
+  const bool anew = burst.port.core.caches.verified || is_verified(burst.context);
+  if (const auto mine = anew ? std::nullopt : burst.port.context.read();
       mine && mine->changes == changes && mine->pasid == pasid) {
     burst.context = mine->context;
-  } else if (const auto cached = unit.contexts.find(burst.port.requester, pasid)) {
+  } else if (const auto cached =
+                 anew ? std::nullopt : unit.contexts.find(burst.port.requester, pasid)) {
     burst.context = *cached;
     burst.port.context.write({changes, *cached, pasid});
   } else {
@@ -135,6 +42,14 @@ struct Answer {
       return read.error();
     }
     burst.context = *read;
+    if (burst.port.core.caches.verified) burst.context.coherence = iotlb::Coherence::kVerified;
+    // A verified one is read anew for every request: that is how it is compared.
+    if (is_verified(burst.context)) {
+      burst.at_once = false;
+      burst.context_changes = changes;
+      burst.context_pasid = pasid;
+      return std::nullopt;
+    }
     if (unit.contexts.fill(changes, burst.port.requester, pasid, *read))
       burst.port.context.write({changes, *read, pasid});
   }
@@ -148,15 +63,7 @@ struct Answer {
 
 [[nodiscard]] bool context_is_current(const State& burst, const Request& request) {
   return burst.context_changes == burst.port.unit->contexts.changes() &&
-         burst.context_pasid == pasid_tag(request);
-}
-
-[[nodiscard]] iotlb::Tag tag_of(const Context& context) {
-  return {context.domain, WEIR_BUG(kPasidForgotten) ? Context::kNoPasid : context.pasid};
-}
-
-[[nodiscard]] bool within_reach(const Context& context, Iova iova) {
-  return context.input_bits >= 64 || iova.value() >> context.input_bits == 0;
+         burst.context_pasid == pasid_tag(request) && !is_verified(burst.context);
 }
 
 // L10: whether the requester's own rights deny it, whatever any table says.
@@ -165,35 +72,61 @@ struct Answer {
                {.access = ask.access, .execute = ask.execute, .privileged = ask.privileged});
 }
 
-// Taken before a walk reads anything, for all that it may fill.
-struct FillTickets {
-  iotlb::FillTicket translation;
-  iotlb::WalkCaches::Tickets walks;
-};
+// Walks for a translation request: for reading, or else for writing; and once more if the answer is
+// to allow writes and a dirty bit stands in the way.
+[[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk_for_device(UnitCore& unit,
+                                                                   const Context& context,
+                                                                   const Request& request,
+                                                                   const WalkScope& scope) {
+  Request piece = request;
+  piece.access = Access::kRead;
+  auto leaf = unit.unit->walk(context, piece, scope);
+  if (!writes(request.access)) return leaf;
+  const bool only_writable = !leaf && leaf.error().reason == FaultReason::kNoReadPermission;
+  if (!only_writable && (!leaf || !leaf->permissions.can_write() || !leaf->dirty_owed)) return leaf;
+  piece.access = Access::kWrite;
+  auto again = unit.unit->walk(context, piece, scope);
+  const std::uint32_t before = leaf ? leaf->references : leaf.error().references;
+  (again ? again->references : again.error().references) += before;
+  if (again || only_writable) return again;
+  leaf->references = again.error().references;
+  leaf->permissions = leaf->permissions.without_write();
+  return leaf;
+}
 
-// 6. Walk and 7. Fill. Nothing is left behind if something that covers it was dropped since
-// `tickets`.
-[[nodiscard, gnu::noinline]] Result<Translation, Fault> walk_and_fill(State& burst,
-                                                                      const Request& request,
-                                                                      const FillTickets& tickets) {
+}  // namespace
+
+// 6. Walk.
+Result<pagetables::Leaf<Gpa>, Fault> walk_counted(State& burst, const Request& request,
+                                                  const WalkScope& scope) {
   UnitCore& unit = *burst.port.unit;
-  const Context& context = burst.context;
-  const PhysicalMemory& memory = burst.port.core.memory();
   count(burst.slot, Count::kWalks);
-  const auto leaf = unit.unit->walk(context, request, {memory, unit.walk_caches, tickets.walks});
-  if (!leaf) {
-    count(burst.slot, Count::kReferences, leaf.error().references);
-    return Failure{give_up(burst, leaf.error())};
-  }
-  count(burst.slot, Count::kReferences, leaf->references);
-  WEIR_SEAM(kWalked);
-  const std::uint8_t lg2 = leaf->page_lg2;
-  const iotlb::FillResult filled =
-      unit.iotlb.fill(tickets.translation, {.tag = tag_of(context),
-                                            .page = request.iova.page_base(lg2),
-                                            .output = leaf->page.value(),
-                                            .page_lg2 = lg2,
-                                            .permissions = leaf->cacheable()});
+  auto leaf = is_question(request) ? walk_for_device(unit, burst.context, request, scope)
+                                   : unit.unit->walk(burst.context, request, scope);
+  count(burst.slot, Count::kReferences, leaf ? leaf->references : leaf.error().references);
+  return leaf;
+}
+
+Result<Translation, Fault> finish_walk(State& burst, const Request& request,
+                                       const pagetables::Leaf<Gpa>& leaf) {
+  const Context& context = burst.context;
+  // The vendor's walk has judged it by the same ask; this one is for all vendors.
+  if (const auto denial = judge(leaf.permissions, iotlb::ask_of(context, request));
+      denial && !is_question(request)) [[unlikely]]
+    return Failure{give_up(burst, burst.port.unit->unit->deny(context, request, *denial))};
+  // A write with privilege may need no permission to write.
+  const Permissions allowed = writes(request.access) && !is_question(request)
+                                  ? leaf.permissions.with_write()
+                                  : leaf.permissions;
+  return finish(burst, request,
+                {.gpa = leaf.translate(request.iova.value()),
+                 .limit = left_in_page(request.iova, leaf.page_lg2),
+                 .permissions = allowed & context.rights,
+                 .outcome = Outcome::kWalked,
+                 .page_lg2 = leaf.page_lg2});
+}
+
+void count_fill(State& burst, iotlb::FillResult filled) {
   switch (filled) {
     case iotlb::FillResult::kEvicted:
       count(burst.slot, Count::kEvictions);
@@ -208,18 +141,30 @@ struct FillTickets {
     case iotlb::FillResult::kNotKept:
       break;
   }
-  // The vendor's walk has judged it by the same ask; this one is for all vendors.
-  if (const auto denial = judge(leaf->permissions, iotlb::ask_of(context, request))) [[unlikely]]
-    return Failure{give_up(burst, unit.unit->deny(context, request, *denial))};
-  // A write with privilege may need no permission to write.
-  const Permissions allowed =
-      writes(request.access) ? leaf->permissions.with_write() : leaf->permissions;
-  return finish(burst, request,
-                {.gpa = leaf->translate(request.iova.value()),
-                 .limit = left_in_page(request.iova, lg2),
-                 .permissions = allowed & context.rights,
-                 .outcome = Outcome::kWalked,
-                 .page_lg2 = lg2});
+}
+
+namespace {
+
+// 6. Walk and 7. Fill. Nothing is left behind if something that covers it was dropped since
+// `tickets`.
+[[nodiscard, gnu::noinline]] Result<Translation, Fault> walk_and_fill(State& burst,
+                                                                      const Request& request,
+                                                                      const FillTickets& tickets) {
+  UnitCore& unit = *burst.port.unit;
+  const auto leaf =
+      walk_counted(burst, request, {burst.port.core.memory(), unit.walk_caches, tickets.walks});
+  if (!leaf) {
+    remember_absence(burst, request, leaf.error(), tickets);
+    return Failure{give_up(burst, leaf.error())};
+  }
+  WEIR_SEAM(kWalked);
+  const std::uint8_t lg2 = leaf->page_lg2;
+  count_fill(burst, unit.iotlb.fill(tickets.translation, {.tag = tag_of(burst.context),
+                                                          .page = request.iova.page_base(lg2),
+                                                          .output = leaf->page.value(),
+                                                          .page_lg2 = lg2,
+                                                          .permissions = leaf->cacheable()}));
+  return finish_walk(burst, request, *leaf);
 }
 
 }  // namespace
@@ -317,13 +262,21 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
       if (const auto fault = unit->unit->check(context, request))
         return Failure{give_up(burst, *fault)};
     const Ask ask = iotlb::ask_of(context, request);
-    if (context.kind != ContextKind::kBlocked)
+    if (context.kind != ContextKind::kBlocked && !is_question(request))
       if (const auto denial = denied_by_rights(context, ask)) [[unlikely]]
         return Failure{give_up(burst, unit->unit->deny(context, request, *denial))};
-    if (request.address_type == AddressType::kTranslated) [[unlikely]]
+    if (request.address_type == AddressType::kTranslated) [[unlikely]] {
+      // Acquire: pairs with DeviceTlbs::take_silent, whose wait counts on bursts of its epoch
+      // seeing it.
+      if (port.untrusted->load(std::memory_order_acquire))
+        return Failure{fail(burst, request, FaultReason::kRequestTypeBlocked)};
       return pass(burst, request, Outcome::kTranslated, context.rights);
+    }
     if (context.kind == ContextKind::kPassThrough && within_reach(context, request.iova))
       return pass(burst, request, Outcome::kPassedThrough, context.rights, context.input_bits);
+
+    if (is_verified(context) && has_tables(context)) [[unlikely]]
+      return translate_verified(burst, request, ask);
 
     // 5. IOTLB. An entry that does not allow the access is no answer: the tables may allow it by
     // now, and if not, the fault must be recorded. Nor is one that only privilege lets through
@@ -337,6 +290,8 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
                          .permissions = hit->permissions & context.rights,
                          .outcome = Outcome::kHit,
                          .page_lg2 = hit->page_lg2});
+        if (const auto nothing = absent(context, request, *hit)) [[unlikely]]
+          return Failure{give_up(burst, *nothing)};
       }
 
     WEIR_SEAM(kContextRead);

@@ -23,6 +23,7 @@
 #include "base/fault.h"
 #include "base/request.h"
 #include "base/result.h"
+#include "iommu/ats.h"
 #include "iommu/log.h"
 #include "iommu/sinks.h"
 #include "iotlb/context.h"
@@ -81,6 +82,16 @@ class UnitHost {
     for (const iotlb::Invalidation& one : several) (void)invalidate(one);
     return several.empty() ? Ticket{} : drain();
   }
+  // Tells a function to forget what its own TLB holds of `what`, whose scope is kDeviceTlb. The
+  // ticket settles when it has acknowledged and nothing rests on it any more, or `limit` (by
+  // default IommuConfig::device_tlb_limit) after it was told; then Unit::device_tlb_timed_out comes
+  // first. A function without a TLB has nothing to forget.
+  virtual Ticket invalidate_device_tlb(const iotlb::Invalidation& what,
+                                       std::optional<Clock::Duration> /*limit*/ = {}) {
+    return invalidate(what);
+  }
+  // The answer to a group of page requests, on its way to the device. False: nobody hears it.
+  virtual bool respond(Requester /*function*/, const PageResponse& /*response*/) { return false; }
   // Everything of this unit that is in flight, whatever it rests on; drops nothing.
   virtual Ticket drain() = 0;
   // Every walk and copy that is under way; pins are not waited for. What the unit took out of its
@@ -145,6 +156,26 @@ class Unit {
   [[nodiscard]] virtual Result<std::optional<Msi>, Fault> post_interrupt(
       const Request& request, const RemappedInterrupt& posted,
       const pagetables::PhysicalMemory& memory);
+
+  // A page request has arrived; inside a burst, like a request. Gives the response that is due at
+  // once, or nothing: it is where the guest's driver finds it, and UnitHost::respond will come.
+  [[nodiscard]] virtual std::optional<PageResponseCode> take_page_request(
+      const PageRequest& /*request*/) {
+    return PageResponseCode::kInvalid;
+  }
+  // The same for units that look at the guest's structures first, in the snapshot of the burst.
+  [[nodiscard]] virtual std::optional<PageResponseCode> judge_page_request(
+      const PageRequest& request, const pagetables::PhysicalMemory& /*memory*/) {
+    return take_page_request(request);
+  }
+
+  // A function was silent for too long about invalidations that `ticket` stands for; its translated
+  // requests are refused until it has caught up. The ticket settles after this, from poll().
+  virtual void device_tlb_timed_out(Requester /*function*/, Ticket /*ticket*/) {}
+
+  // Whether guests of this unit announce mappings and not only removals, so that somebody else can
+  // follow their tables (VT-d CM, AMD NpCache, virtio).
+  [[nodiscard]] virtual bool announces_mappings() const { return false; }
 
   // Puts a fault whose `recorded` is true where the guest's driver reads of it.
   virtual void record(const Fault& fault) = 0;

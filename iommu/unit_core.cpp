@@ -9,6 +9,8 @@ UnitCore::UnitCore(IommuCore& core, UnitId id, std::uint64_t register_base,
     : iotlb({.entries = caches.entries,
              .reference = caches.organisation == CacheOptions::Organisation::kReference}),
       walk_caches(caches.walk),
+      verified(caches.verified_entries),
+      no_walk_caches({.stage1_tables = 0, .stage2_tables = 0, .stage2_pages = 0}),
       core_(core),
       id_(id),
       register_base_(register_base) {}
@@ -44,6 +46,7 @@ void UnitCore::set_mode(UnitMode mode) {
   // Sequentially consistent: before the epoch of the drain that follows, so that a burst of that
   // epoch sees it.
   mode_.store(mode, std::memory_order_seq_cst);
+  core_.shadows.changed(*this, {.scope = iotlb::Scope::kAll});
 }
 
 void UnitCore::set_interrupt_mode(InterruptMode mode) {
@@ -78,6 +81,8 @@ void UnitCore::drop(const iotlb::Invalidation& what) {
       what.is_context_scope() ? contexts.invalidate(what) : iotlb.invalidate(what);
   removed.walk_entries = walk_entries;
   core_.books.invalidation(what, removed);
+  // Before the ticket is given: a completion says that they have heard of it (L1).
+  if (what.is_translation_scope() || what.is_context_scope()) core_.shadows.changed(*this, what);
 }
 
 Ticket UnitCore::invalidate(const iotlb::Invalidation& what) {
@@ -89,6 +94,16 @@ Ticket UnitCore::invalidate_all(std::span<const iotlb::Invalidation> several) {
   if (several.empty()) return {};
   for (const iotlb::Invalidation& what : several) drop(what);
   return booked(core_.tracker.issue_all(id_, several));
+}
+
+Ticket UnitCore::invalidate_device_tlb(const iotlb::Invalidation& what,
+                                       std::optional<Clock::Duration> limit) {
+  core_.books.invalidation(what, {});
+  return booked(core_.device_tlbs.invalidate(id_, what, limit.value_or(core_.device_tlb_limit)));
+}
+
+bool UnitCore::respond(Requester function, const PageResponse& response) {
+  return core_.device_tlbs.respond(function, response);
 }
 
 Ticket UnitCore::drain() { return booked(core_.tracker.issue_drain(id_)); }

@@ -26,6 +26,20 @@ std::uint64_t FlushTracker::issue_all(std::optional<UnitId> unit,
       OpenTicket{.unit = unit, .what = several.front(), .others = {others.begin(), others.end()}});
 }
 
+std::uint64_t FlushTracker::issue_acknowledged(UnitId unit, const Invalidation& what) {
+  return issue(OpenTicket{.unit = unit, .awaited = 1, .what = what});
+}
+
+// What the device let through before it said so is waited for like anything that began earlier.
+void FlushTracker::acknowledge(std::uint64_t serial) {
+  const std::uint64_t epoch = begin_epoch();
+  const MutexLock lock(mutex_);
+  const auto ticket = find(serial);
+  if (ticket == open_.end() || ticket->awaited == 0) return;
+  --ticket->awaited;
+  ticket->epoch = std::max(ticket->epoch, epoch);
+}
+
 std::uint64_t FlushTracker::issue_drain(UnitId unit) {
   return issue(OpenTicket{.unit = unit, .whole_unit = true, .what = {}});
 }
@@ -37,13 +51,7 @@ std::uint64_t FlushTracker::issue_quiesce(UnitId unit) {
 std::uint64_t FlushTracker::issue(OpenTicket ticket) {
   // Sequentially consistent, and before the scan: a burst that ends after the scan sees a waiter.
   waiting_.fetch_add(1, std::memory_order_seq_cst);
-  ticket.epoch = bursts_.advance();
-  // Sequentially consistent, and before the scan: a burst that the scan still sees finds here, when
-  // it ends, that somebody waits for bursts as old as itself.
-  for (std::uint64_t seen = newest_.load(std::memory_order_seq_cst);
-       seen < ticket.epoch &&
-       !newest_.compare_exchange_weak(seen, ticket.epoch, std::memory_order_seq_cst);) {
-  }
+  ticket.epoch = begin_epoch();
   // Before the lock, under which nobody else's code runs.
   ticket.since = now();
   const MutexLock lock(mutex_);
@@ -56,6 +64,16 @@ std::uint64_t FlushTracker::issue(OpenTicket ticket) {
   const std::uint64_t serial = ticket.serial;
   open_.push_back(std::move(ticket));
   return serial;
+}
+
+std::uint64_t FlushTracker::begin_epoch() {
+  const std::uint64_t epoch = bursts_.advance();
+  // Sequentially consistent, and before the scan: a burst that the scan still sees finds here, when
+  // it ends, that somebody waits for bursts as old as itself.
+  for (std::uint64_t seen = newest_.load(std::memory_order_seq_cst);
+       seen < epoch && !newest_.compare_exchange_weak(seen, epoch, std::memory_order_seq_cst);) {
+  }
+  return epoch;
 }
 
 // Serials grow; their low bits name the unit, so that a merged ticket stands only for its own.
@@ -71,6 +89,7 @@ void FlushTracker::merge_if_many(OpenTicket& ticket) {
     if (same_unit(open)) {
       ticket.first_serial = std::min(ticket.first_serial, open.first_serial);
       ticket.since = std::min(ticket.since, open.since);
+      ticket.awaited += open.awaited;
     }
   ticket.whole_unit = true;
   ticket.others.clear();
@@ -79,14 +98,18 @@ void FlushTracker::merge_if_many(OpenTicket& ticket) {
   waiting_.fetch_sub(merged, std::memory_order_seq_cst);
 }
 
+std::list<FlushTracker::OpenTicket>::iterator FlushTracker::find(std::uint64_t serial) {
+  return std::find_if(open_.begin(), open_.end(), [&](const OpenTicket& open) {
+    return open.first_serial <= serial && serial <= open.serial &&
+           kUnit.get(open.serial) == kUnit.get(serial);
+  });
+}
+
 bool FlushTracker::settled(std::uint64_t serial) {
   if (serial == 0) return true;
   const Clock::Duration time = now();
   const MutexLock lock(mutex_);
-  const auto ticket = std::find_if(open_.begin(), open_.end(), [&](const OpenTicket& open) {
-    return open.first_serial <= serial && serial <= open.serial &&
-           kUnit.get(open.serial) == kUnit.get(serial);
-  });
+  const auto ticket = find(serial);
   if (ticket == open_.end()) return true;
   if (!is_settled(*ticket)) return false;
   count_wait(*ticket, time);
@@ -123,7 +146,7 @@ FlushTracker::Waits FlushTracker::waits() const {
 
 // Pins are looked at only once the bursts have ended: until then, one of them may still make a pin.
 bool FlushTracker::is_settled(const OpenTicket& ticket) const {
-  if (!bursts_.ended_before(ticket.epoch)) return false;
+  if (ticket.awaited != 0 || !bursts_.ended_before(ticket.epoch)) return false;
   return std::none_of(pins_.begin(), pins_.end(), [&](const auto& held) {
     return held.second.record.epoch < ticket.epoch && covers_pin(ticket, held.second.record);
   });

@@ -59,6 +59,10 @@ class FlushTracker {
   // The same for several at once: one serial for all of them. REQUIRES: not empty.
   [[nodiscard]] std::uint64_t issue_all(std::optional<UnitId> unit,
                                         std::span<const Invalidation> several);
+  // The same where a device must also say that it has let go: never settled before acknowledge, and
+  // then once what began before that has ended.
+  [[nodiscard]] std::uint64_t issue_acknowledged(UnitId unit, const Invalidation& what);
+  void acknowledge(std::uint64_t serial);
   // Everything of the unit that is in flight.
   [[nodiscard]] std::uint64_t issue_drain(UnitId unit);
   // Every burst that has begun, whosever it is; pins stay out of it.
@@ -103,6 +107,7 @@ class FlushTracker {
     std::optional<UnitId> unit;
     bool whole_unit = false;
     bool bursts_only = false;
+    std::uint64_t awaited = 0;  // acknowledgements
     Invalidation what;
     std::vector<Invalidation> others{};  // as well as `what`
     Clock::Duration since{};             // when it had to wait
@@ -117,6 +122,8 @@ class FlushTracker {
   static constexpr std::size_t kOpenPerUnit = 64;
 
   [[nodiscard]] std::uint64_t issue(OpenTicket ticket);
+  [[nodiscard]] std::uint64_t begin_epoch();
+  [[nodiscard]] std::list<OpenTicket>::iterator find(std::uint64_t serial) WEIR_REQUIRES(mutex_);
   [[nodiscard]] std::uint64_t make_serial(std::optional<UnitId> unit) WEIR_REQUIRES(mutex_);
   void merge_if_many(OpenTicket& ticket) WEIR_REQUIRES(mutex_);
   void count_wait(const OpenTicket& ticket, Clock::Duration at) WEIR_REQUIRES(mutex_);

@@ -49,7 +49,8 @@ class WalkCaches {
             stage2_pages.begin_fill(domain)};
   }
 
-  // A leaf-only hint keeps the tables; finished pages go. Gives the number of entries removed.
+  // A leaf-only hint keeps the tables of the stage that it speaks of; finished pages go. Gives the
+  // number of entries removed.
   std::uint64_t invalidate(const Invalidation& what);
 
   TableCache stage1_tables;

@@ -29,8 +29,27 @@ struct Step {
   std::uint64_t set_on_write = 0;  // kLeaf: bits that a write sets as well (dirty)
 };
 
-// Whether a walk may set accessed and dirty bits. Without a trace it behaves as if it had.
-enum class Trace : std::uint8_t { kLeave, kNone };
+struct WordTrail;
+
+// What a walk leaves behind: accessed and dirty bits, or nothing at all, as if it had set them;
+// and, for whoever wants to know, the words that it rested on.
+class Trace {
+ public:
+  static const Trace kLeave;
+  static const Trace kNone;
+
+  constexpr Trace(Trace of, WordTrail& trail) : updates_(of.updates_), trail_(&trail) {}
+  [[nodiscard]] constexpr bool updates() const { return updates_; }
+  [[nodiscard]] constexpr WordTrail* trail() const { return trail_; }
+
+ private:
+  constexpr explicit Trace(bool updates) : updates_(updates) {}
+
+  bool updates_;
+  WordTrail* trail_ = nullptr;
+};
+inline constexpr Trace Trace::kLeave{true};
+inline constexpr Trace Trace::kNone{false};
 
 // Where a leaf of 2^page_lg2 bytes is written: in 2^copies_lg2 adjoining entries of that level.
 struct LeafPlace {

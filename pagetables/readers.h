@@ -12,6 +12,7 @@
 
 #include "pagetables/physical_memory.h"
 #include "pagetables/walk.h"
+#include "pagetables/word_trail.h"
 
 namespace weir::pagetables {
 
@@ -24,18 +25,20 @@ class DirectReader {
       : memory_(memory), trace_(trace) {}
 
   [[nodiscard, gnu::always_inline]] bool load_at_once(Gpa at, std::uint64_t& word) const {
-    return memory_.load64_from_slot(at, word);
+    return trace_.trail() == nullptr && memory_.load64_from_slot(at, word);
   }
   [[nodiscard]] Result<std::uint64_t, WalkFailure> load(Gpa at) {
     const auto word = memory_.load64(at, &references_);
     if (!word) return Failure{WalkFailure{.reason = FaultReason::kTableUnreadable}};
+    if (trace_.trail() != nullptr) trace_.trail()->note(at, *word);
     return *word;
   }
   [[nodiscard]] Result<bool, WalkFailure> update(Gpa at, std::uint64_t seen,
                                                  std::uint64_t desired) {
-    if (trace_ == Trace::kNone) return true;
+    if (!trace_.updates()) return true;
     const auto done = memory_.compare_exchange64(at, seen, desired);
     if (!done) return Failure{WalkFailure{.reason = FaultReason::kUpdateFailed}};
+    if (*done && trace_.trail() != nullptr) trace_.trail()->amend(at, desired);
     return *done;
   }
   [[nodiscard]] std::uint32_t take_references() { return std::exchange(references_, 0); }

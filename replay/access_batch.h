@@ -29,6 +29,7 @@ enum class Expected : std::uint8_t {
   kPassThrough,
   kUnremapped,
   kFault,
+  kInterrupt,  // a message, whatever the tables say
   kMapped,
   kUnmapped
 };
@@ -41,7 +42,7 @@ struct PendingAccess {
   Iova iova{};
   Gpa gpa{};                  // kHit, kFill, kPassThrough, kUnremapped, kMapped
   std::uint16_t code = 0;     // kFault: the front end's own
-  std::uint8_t page_lg2 = 0;  // kHit, kFill
+  std::uint8_t page_lg2 = 0;  // kHit, kFill; 0: the trace does not say
   Access access = Access::kRead;
   Expected expected = Expected::kHit;
 };

@@ -47,6 +47,8 @@ constexpr std::size_t kDescribed = 10;
       return outcome == Outcome::kPassedThrough;
     case Expected::kFault:
       return outcome == Outcome::kFaulted;
+    case Expected::kInterrupt:
+      return outcome == Outcome::kInterrupt;
     case Expected::kMapped:
     case Expected::kUnmapped:
       return false;  // not told by a trace
@@ -79,9 +81,10 @@ void Comparison::take(const PendingAccess& a, const Answer& answer) {
                   describe(answer));
   } else {
     ++report_.translations.count;
-    const bool same = a.expected == Expected::kUnremapped
-                          ? answer.gpa.page_base(kPageLg2) == a.gpa.page_base(kPageLg2)
-                          : answer.gpa == a.gpa;
+    const bool same = a.expected == Expected::kInterrupt ||
+                      (a.expected == Expected::kUnremapped
+                           ? answer.gpa.page_base(kPageLg2) == a.gpa.page_base(kPageLg2)
+                           : answer.gpa == a.gpa);
     if (!is_kind(answer.outcome, a.expected) || !same)
       differs(report_.translations.different, a.line,
               describe(a) + hex(a.gpa.value()) + " in the trace, here " + describe(answer));
@@ -89,8 +92,9 @@ void Comparison::take(const PendingAccess& a, const Answer& answer) {
     report_.traced_hits += a.expected == Expected::kHit;
     report_.traced_fills += a.expected == Expected::kFill;
     report_.hits += cached && answer.outcome == Outcome::kHit;
-    report_.page_sizes_different +=
-        cached && answer.outcome != Outcome::kFaulted && answer.page_lg2 != a.page_lg2;
+    report_.page_sizes_different += cached && a.page_lg2 != 0 &&
+                                    answer.outcome != Outcome::kFaulted &&
+                                    answer.page_lg2 != a.page_lg2;
   }
   (void)judge(a, answer);
 }
@@ -112,8 +116,9 @@ void Comparison::take_synthetic(const PendingAccess& a, const Answer& answer) {
 }
 
 std::optional<Freshness> Comparison::judge(const PendingAccess& a, const Answer& answer) {
-  // Faults give nothing away; with translation off there is nothing to be stale.
-  if (answer.outcome == Outcome::kFaulted || a.expected == Expected::kUnremapped)
+  // Faults and messages give nothing away; with translation off there is nothing to be stale.
+  if (answer.outcome == Outcome::kFaulted || answer.outcome == Outcome::kInterrupt ||
+      a.expected == Expected::kUnremapped)
     return std::nullopt;
   const Freshness freshness =
       check_.judge(*a.source, {.iova = a.iova, .gpa = answer.gpa, .access = a.access});
@@ -166,6 +171,11 @@ void Comparison::take_refusal(std::uint64_t line, const InvalidationDescriptor& 
   differs(
       report_.descriptors_refused, line,
       "the unit refused descriptor " + hex(descriptor.words[0]) + " " + hex(descriptor.words[1]));
+}
+
+void Comparison::take_refusal(std::uint64_t line, const char* request, std::uint8_t status) {
+  differs(report_.descriptors_refused, line,
+          "the unit refused " + std::string(request) + " with status " + std::to_string(status));
 }
 
 }  // namespace weir::replay

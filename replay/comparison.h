@@ -27,6 +27,8 @@ class Comparison {
   void take_record(std::uint64_t line, const FaultRecordWritten& logged, const FaultRecord& ours);
   void take_wait(std::uint64_t line, bool completed);
   void take_refusal(std::uint64_t line, const InvalidationDescriptor& descriptor);
+  // A virtio request that came back with another status than OK.
+  void take_refusal(std::uint64_t line, const char* request, std::uint8_t status);
 
  private:
   void take(const PendingAccess& access, const Answer& answer);

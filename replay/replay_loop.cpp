@@ -9,6 +9,8 @@
 #include "replay/qemu_log.h"
 #include "replay/qemu_replay.h"
 #include "replay/sniff.h"
+#include "replay/viommu_log.h"
+#include "replay/viommu_replay.h"
 
 namespace weir::replay {
 namespace {
@@ -37,6 +39,31 @@ constexpr std::uint64_t kEventsBetweenProgress = 4096;
   (*replay)->finish();
   report.lines = reader->counts().lines;
   report.events = reader->counts().events;
+  return Done{};
+}
+
+[[nodiscard]] Result<Done, TraceError> replay_viommu_log(const std::string& path,
+                                                         const ReplayOptions& options,
+                                                         Report& report) {
+  report.front_end = "virtio-iommu";
+  report.has_directions = true;
+  auto reader = ViommuLogReader::open(path);
+  if (!reader) return Failure{reader.error()};
+  auto replay = ViommuReplay::create(options.caches, report);
+  if (!replay) return failure(path, 0, replay.error());
+  for (;;) {
+    const auto next = reader->next();
+    if (!next) return Failure{next.error()};
+    const std::optional<ViommuEvent>& event = *next;
+    if (!event) break;
+    if (const auto done = (*replay)->take(*event); !done)
+      return failure(path, event->line, done.error());
+    if (options.progress && reader->events() % kEventsBetweenProgress == 0)
+      options.progress(reader->part_read());
+  }
+  (*replay)->finish();
+  report.lines = reader->lines();
+  report.events = reader->events();
   return Done{};
 }
 
@@ -82,10 +109,14 @@ Result<Report, TraceError> replay_trace(const std::string& path, const ReplayOpt
   report.caches = options.caches;
   report.environment = run_environment();
   switch (*kind) {
-    case TraceKind::kQemuLog:
-      if (const auto done = replay_qemu_log(path, options, report); !done)
-        return Failure{done.error()};
+    case TraceKind::kQemuLog: {
+      const auto virtio = is_viommu_log(path);
+      if (!virtio) return Failure{virtio.error()};
+      const auto done = *virtio ? replay_viommu_log(path, options, report)
+                                : replay_qemu_log(path, options, report);
+      if (!done) return Failure{done.error()};
       break;
+    }
     case TraceKind::kFtrace:
       if (const auto done = replay_ftrace(path, options, report); !done)
         return Failure{done.error()};

@@ -65,6 +65,7 @@ struct Report {
   std::uint64_t events = 0;
 
   std::optional<GuestTrace> guest_trace;  // of a guest's ftrace; nullopt: a QEMU log
+  bool has_directions = false;            // the trace names the direction of every access
 
   // The books of the unit (L9), and the faults again with both their names.
   Stats stats;

@@ -27,6 +27,7 @@ using Json = nlohmann::ordered_json;
 }
 
 [[nodiscard]] Json not_in_trace_json(const Report& r) {
+  if (!r.guest_trace && r.has_directions) return {"length"};
   if (!r.guest_trace) return {"direction", "length"};
   Json json{"accesses", "domain", "permissions", "length"};
   if (!r.guest_trace->has_flushes()) json.push_back("flushes");

@@ -72,7 +72,10 @@ void print_run(Lines& lines, const Report& r) {
     if (!r.guest_trace->has_flushes())
       lines.fact("", "flushes (so nothing that was unmapped had to be forgotten)");
   } else {
-    lines.fact("not in trace", "direction (read where the leaf allows it, else write), length (1)");
+    lines.fact("not in trace",
+               r.has_directions
+                   ? "length (1)"
+                   : "direction (read where the leaf allows it, else write), length (1)");
   }
 }
 

@@ -57,7 +57,7 @@ TEST(EntryStressTest, WaitsDrain) {
     }
   };
   std::thread one(device, kDevice), two(device, std::uint16_t{0x30});
-  for (std::uint64_t i = 1; i < 300; ++i) {
+  for (std::uint64_t i = 1; i < 100; ++i) {
     const std::uint64_t page = 0x4000000 + i * 0x1000;
     machine.store(kRoot, leaf(page));
     machine.post(std::uint64_t{3} << 60 | std::uint64_t{7} << 32, 0);

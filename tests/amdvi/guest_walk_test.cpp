@@ -304,6 +304,40 @@ TEST_F(NestedTest, AChangeBelowReachesWhatWasMadeThroughIt) {
   EXPECT_EQ(dma(0x12345678, 1), 0x6000678U);
 }
 
+// The guest CR3 table lies in the guest's memory too.
+TEST_F(NestedTest, AChangeBelowReachesTheGuestCr3) {
+  EXPECT_EQ(dma(0x12345678, 1), 0x5000678U);
+  map_guest(kGuest + 0x10000, 0x12345000, kData, 7, kShift);
+  machine_.store(kGuest + 0x10000 + kShift + 0x3000 + 0x145 * 8, 0);  // not present
+  machine_.store(kGcr3 + kShift + 0x5000 + 8, (kGuest + 0x10000) | 1);
+  machine_.store(kHostRoot + 0x3000 + 0x100 * 8, leaf(kGcr3 + kShift + 0x5000));
+  machine_.forget_pages(kDomain, kGcr3);
+  EXPECT_EQ(dma(0x12345678, 1), std::nullopt);
+}
+
+// A table page of the guest is remapped below it: PDE = 0, since only a host leaf has changed.
+class CachedNestedTest : public NestedTest {
+ protected:
+  CachedNestedTest() : NestedTest(CacheOptions{}) {}
+};
+TEST_F(CachedNestedTest, AChangeBelowReachesTablesOfTheGuest) {
+  EXPECT_EQ(dma(0x12345678, 1), 0x5000678U);
+  machine_.store(kGuest + kShift + 0x3000 + 0x146 * 8, kData | 7);
+  // The last table of the guest, from another host page on.
+  machine_.store(kGuest + kShift + 0x40000 + 0x147 * 8, kData | 7);
+  machine_.store(kHostRoot + 0x3000 + 0x113 * 8, leaf(kGuest + kShift + 0x40000));
+  machine_.forget_pages(kDomain, kGuest + 0x3000);
+  EXPECT_EQ(dma(0x12346678, 1), std::nullopt);
+  EXPECT_EQ(dma(0x12347678, 1), 0x5000678U);
+  // A directory of the guest from another page on: the pointer that was remembered is void.
+  machine_.store(kGuest + kShift + 0x50000 + 0x91 * 8, (kGuest + 0x60000) | 7);
+  machine_.store(kGuest + kShift + 0x60000 + 0x145 * 8, kData | 7);
+  machine_.store(kHostRoot + 0x3000 + 0x112 * 8, leaf(kGuest + kShift + 0x50000));
+  machine_.forget_pages(kDomain, kGuest + 0x2000);
+  EXPECT_EQ(dma(0x12347678, 1), std::nullopt);
+  EXPECT_EQ(dma(0x12345678, 1), 0x5000678U);
+}
+
 TEST_F(NestedTest, BothStagesMustAllow) {
   machine_.store(kHostRoot + 0x4000, leaf(0x5000000) & ~kIw);
   EXPECT_EQ(dma(0x12345678, 1, Access::kRead), 0x5000678U);

@@ -69,7 +69,7 @@ class Machine {
     require(table && iommu_.use_tables(ivrs_parser(), *table), "the table is refused");
     unit_ = &iommu_.add_unit<Unit>(kBase, options);
     unit_->set_msi(Msi{.address = 0xfee00000, .data = 0x41});
-    for (const std::uint16_t sid : {0x0010, 0x0018})
+    for (const auto sid : {std::uint16_t{0x0010}, std::uint16_t{0x0018}})
       ports_.push_back(iommu_.attach({.function = Requester::from_sid(sid)}).value());
   }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A hostile guest before a VT-d unit: a small program of register writes, edits of tables and queue,
-// DMA and interrupt messages. Whatever it does, every call returns, memory outside RAM is never
-// touched (sanitizers), and after a reset the unit is as new.
+// A hostile guest before a VT-d unit: a small program of register writes, edits of tables and
+// queue, DMA and interrupt messages. Whatever it does, every call returns, memory outside RAM is
+// never touched (sanitizers), and after a reset the unit is as new.
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -57,14 +57,15 @@ class Machine {
       : words_(std::make_unique<std::uint64_t[]>(kRam / 8)),
         memory_(std::make_shared<GuestMemory>(GuestMemory::single(
             Hpa(0), std::as_writable_bytes(std::span(words_.get(), kRam / 8))))),
-        iommu_({.memory = memory_,
-                .sinks = {.interrupts = &silence_},
-                .caches = {.entries = 64,
-                           .walk = {.stage1_tables = 16, .stage2_tables = 16, .stage2_pages = 16}}}) {
+        iommu_(
+            {.memory = memory_,
+             .sinks = {.interrupts = &silence_},
+             .caches = {.entries = 64,
+                        .walk = {.stage1_tables = 16, .stage2_tables = 16, .stage2_pages = 16}}}) {
     const Coverage everything{{{.register_base = kBase, .rest_of_segment = true}}};
     require(iommu_.use_tables(dmar_parser(), build_dmar(everything)).ok(), "the table is refused");
     unit_ = &iommu_.add_unit<Unit>(kBase, options);
-    for (const std::uint16_t sid : {0x0010, 0x0090})
+    for (const std::uint16_t sid : {std::uint16_t{0x0010}, std::uint16_t{0x0090}})
       ports_.push_back(iommu_.attach({.function = Requester::from_sid(sid)}).value());
   }
 
@@ -142,8 +143,9 @@ void Machine::edit(Bytes& bytes) {
 void Machine::post(Bytes& bytes) {
   const std::uint64_t type = bytes.take();
   for (std::uint64_t i = 0; i < 4; ++i)
-    put(kQueue + (tail_ + i * 8) % 0x1000, i == 0 ? bytes.take(7) << 4 | (type & 0xf)
-                                           : i == 1 ? bytes.take(8) : 0);
+    put(kQueue + (tail_ + i * 8) % 0x1000, i == 0   ? bytes.take(7) << 4 | (type & 0xf)
+                                           : i == 1 ? bytes.take(8)
+                                                    : 0);
   tail_ = (tail_ + ((type & 0x80) != 0 ? 16 : 32)) % 0x1000;
   unit_->write_register(0x88, 4, tail_);
 }

@@ -98,6 +98,16 @@ std::vector<Fault> FakeUnit::recorded() const {
   return recorded_;
 }
 
+std::vector<PageRequest> FakeUnit::page_requests() const {
+  const MutexLock lock(mutex_);
+  return page_requests_;
+}
+
+std::vector<Requester> FakeUnit::silent() const {
+  const MutexLock lock(mutex_);
+  return silent_;
+}
+
 Result<iotlb::Context, Fault> FakeUnit::read_context(const Request& request,
                                                      const pagetables::PhysicalMemory&) {
   std::optional<iotlb::Context> read;
@@ -117,6 +127,9 @@ Result<iotlb::Context, Fault> FakeUnit::read_context(const Request& request,
 
 std::optional<Fault> FakeUnit::check(const iotlb::Context& context, const Request& request) {
   if (request.address_type == AddressType::kTranslated && context.allow_translated)
+    return std::nullopt;
+  if (request.address_type == AddressType::kTranslationRequest &&
+      context.allow_translation_requests)
     return std::nullopt;
   if (request.address_type == AddressType::kUntranslated) return std::nullopt;
   return Fault{.request = request,
@@ -186,7 +199,22 @@ Result<pagetables::Leaf<Gpa>, Fault> FakeUnit::walk(const iotlb::Context& contex
   fault.entry_at = leaf.error().entry_at;
   fault.references = leaf.error().references;
   fault.recorded = !context.silence_faults;
+  if (piece.address_type == AddressType::kTranslationRequest) {
+    fault.recorded = false;
+    fault.ats = AtsStatus::kSuccess;
+  }
   return Failure{fault};
+}
+
+std::optional<PageResponseCode> FakeUnit::take_page_request(const PageRequest& request) {
+  const MutexLock lock(mutex_);
+  page_requests_.push_back(request);
+  return page_response;
+}
+
+void FakeUnit::device_tlb_timed_out(Requester function, Ticket) {
+  const MutexLock lock(mutex_);
+  silent_.push_back(function);
 }
 
 void FakeUnit::record(const Fault& fault) {
@@ -245,7 +273,9 @@ void FakeUnit::pass() {
       next = queue_.front();
       queue_.pop_front();
     }
-    parked_ = host_.invalidate(next);
+    parked_ = next.scope == iotlb::Scope::kDeviceTlb
+                  ? host_.invalidate_device_tlb(next, device_tlb_limit)
+                  : host_.invalidate(next);
   }
 }
 

@@ -58,6 +58,8 @@ class FakeUnit : public Unit {
 
   // ---- what was seen
   [[nodiscard]] std::vector<Fault> recorded() const;
+  [[nodiscard]] std::vector<PageRequest> page_requests() const;
+  [[nodiscard]] std::vector<Requester> silent() const;  // functions, in the order they were told
   [[nodiscard]] std::uint64_t polls() const { return polls_.load(); }
   [[nodiscard]] std::uint64_t resets() const { return resets_.load(); }
 
@@ -66,6 +68,10 @@ class FakeUnit : public Unit {
   std::function<void(const Request&)> before_walk;
   std::function<void(const Request&)> after_walk;
   std::function<void(const Request&)> after_interrupt;
+  // What a page request is answered with at once.
+  std::optional<PageResponseCode> page_response;
+  std::optional<Clock::Duration> device_tlb_limit;
+  bool announces = false;  // mappings
   // Called inside poll(), as by a vendor that looks at its queue in memory each time.
   std::function<void()> in_poll;
 
@@ -81,6 +87,9 @@ class FakeUnit : public Unit {
   Result<std::optional<Msi>, Fault> post_interrupt(
       const Request& request, const RemappedInterrupt& posted,
       const pagetables::PhysicalMemory& memory) override;
+  std::optional<PageResponseCode> take_page_request(const PageRequest& request) override;
+  void device_tlb_timed_out(Requester function, Ticket ticket) override;
+  [[nodiscard]] bool announces_mappings() const override { return announces; }
   void record(const Fault& fault) override;
   void poll() override;
   void reset() override;
@@ -101,6 +110,8 @@ class FakeUnit : public Unit {
   std::map<std::uint32_t, RemappedInterrupt> interrupts_ WEIR_GUARDED_BY(mutex_);
   std::deque<iotlb::Invalidation> queue_ WEIR_GUARDED_BY(mutex_);
   std::vector<Fault> recorded_ WEIR_GUARDED_BY(mutex_);
+  std::vector<PageRequest> page_requests_ WEIR_GUARDED_BY(mutex_);
+  std::vector<Requester> silent_ WEIR_GUARDED_BY(mutex_);
   std::uint64_t posted_ WEIR_GUARDED_BY(mutex_) = 0;
   bool running_ WEIR_GUARDED_BY(mutex_) = false;
   bool again_ WEIR_GUARDED_BY(mutex_) = false;

@@ -66,5 +66,30 @@ TEST(SeededIotlb, APartialSuperpageRemoval) {
   expect_caught(Bug::kPartialSuperpage, Verdict::kNotRemoved, invalidate_a_part_of_a_superpage);
 }
 
+// Four bits of generation come round after sixteen flushes; no entry comes with them.
+template <typename Options>
+Verdict flush_until_the_numbers_come_round() {
+  Options options{.entries = 64};
+  options.generation_bits = 4;
+  Iotlb tlb(options);
+  (void)tlb.fill(tlb.begin_fill(kTag.domain), entry(0x5000, 0x9000));
+  if (!tlb.lookup(kTag, Iova(0x5000))) return Verdict::kWrongSchedule;
+  for (int flushes = 0; flushes < 64; ++flushes) {
+    (void)tlb.invalidate({.scope = Scope::kDomain, .domain = kTag.domain});
+    if (tlb.lookup(kTag, Iova(0x5000))) return Verdict::kLeftBehind;
+  }
+  return Verdict::kKept;
+}
+
+// An IOTLB whose entries have no generation has nothing that could come round.
+template <typename Options>
+void expect_no_wrap() {
+  if constexpr (requires(Options options) { options.generation_bits; })
+    expect_caught(Bug::kGenerationWrap, Verdict::kLeftBehind,
+                  flush_until_the_numbers_come_round<Options>);
+}
+
+TEST(SeededIotlb, AGenerationThatWraps) { expect_no_wrap<iotlb::IotlbOptions>(); }
+
 }  // namespace
 }  // namespace weir::seam

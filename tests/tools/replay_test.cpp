@@ -144,8 +144,7 @@ TEST(Replay, WhatCannotBeReplayedIsOneLineAndNothingElse) {
                {capture("no/such/file"), "No such file"},
                {capture("samples/vtd_sm_fs_lazy_612.host.log"), "scalable mode"},
                {maps.path(), "no iommu:map"},
-               {capture("samples/amd_lazyreq_612.host.log"), "amd"},
-               {capture("samples/viommu_lazy_612.host.log"), "virtio"}};
+               {capture("samples/amd_lazyreq_612.host.log"), "amd"}};
   for (const auto& c : cases) {
     const Ran ran = replay({.files = {small(), c.file}});
     EXPECT_EQ(ran.status, 2) << c.file;

@@ -4,6 +4,8 @@
 // them.
 #include <gtest/gtest.h>
 
+#include <string_view>
+
 #include "tests/vtd/unit_fixture.h"
 #include "vendors/vtd/capabilities.h"
 
@@ -31,6 +33,10 @@ TEST(CapabilityTest, R1GoldenValuesPerProfile) {
       {{.pages_2m = false, .pages_1g = false, .fault_records = 1, .max_address_mask = 18},
        0x80d20080222f0606,
        0x0000000000000f43},
+      {profile::legacy(), 0x80ed078c222f0606, 0x0000000000000f43},
+      {profile::scalable_second_stage(), 0xc0ed078c222f0606, 0x0003699800f00fdb},
+      {profile::scalable_first_stage(), 0xc1ed078c222f0606, 0x0003899800f00f5b},
+      {profile::full(), 0xd9ed078c22380e66, 0x0013ed9ce4f00fdf},
       // SSLPS is prefix-closed: no 1 GiB pages without 2 MiB ones.
       {{.pages_2m = false, .pages_1g = true}, 0x80ed0780222f0606, 0x0000000000000f43},
   };
@@ -90,27 +96,117 @@ TEST(CapabilityTest, R1FieldsReadAnotherModelsWords) {
   EXPECT_EQ(ecap::kScalable.get(0x00008d9a20f00f4e), 1U);
 }
 
-// What is not built is not advertised, whatever the options.
-TEST(CapabilityTest, R1NothingUnbuiltIsAdvertised) {
-  for (unsigned bits = 0; bits < 64; ++bits) {
-    const Options options{.address_bits = 57,
-                          .levels_3 = (bits & 1) != 0,
-                          .levels_5 = true,
-                          .caching_mode = (bits & 2) != 0,
-                          .snoop_control = (bits & 4) != 0,
-                          .device_tlb = (bits & 8) != 0,
-                          .fault_records = 1 + bits};
-    const std::uint64_t c = capability_value(options);
+// Each bit that some profile sets, and a test that uses what it promises.
+struct Promise {
+  std::uint64_t cap;
+  std::uint64_t ecap;
+  const char* suite;
+  const char* test;
+};
+constexpr Promise kPromises[] = {
+    {cap::kDomains.kMask, 0, "ContextTest", "RealContextWords"},
+    {cap::kCachingMode.kMask, 0, "StrictAbsentTest", "C1AbsentContextsAreCachedUnderDomain0"},
+    {cap::kWidth39.kMask, 0, "NestedTest", "S8ThreeLevelsBelow"},
+    {cap::kWidth48.kMask, 0, "WalkTest", "FourLevelsToAPage"},
+    {cap::kWidth57.kMask, 0, "WideWalkTest", "FiveLevels"},
+    {cap::kMaxGuestWidth.kMask, 0, "NarrowWalkTest", "L1BeyondTheWidth"},
+    {cap::kFaultOffset.kMask, 0, "FaultTest", "TypesAndAddressBits"},
+    {cap::kPages2m.kMask | cap::kPages1g.kMask, 0, "WalkTest", "L4LargePages"},
+    {cap::kPageSelective.kMask, 0, "ConformanceTest", "Q8PageFlushesAndLargePages"},
+    {cap::kFaultRecords.kMask, 0, "FaultTest", "IndexWrapsAndFriStays"},
+    {cap::kMaxAddressMask.kMask, 0, "DescriptorTest", "AddressMaskBeyondMamv"},
+    {cap::kWriteDrain.kMask | cap::kReadDrain.kMask, 0, "ConformanceTest",
+     "Q10WaitDrainsWhatIsInFlight"},
+    {cap::kProtectedLow.kMask | cap::kProtectedHigh.kMask, 0, "ProtectedMemoryTest",
+     "BlocksWhatNoTableTranslates"},
+    {cap::kFirstStage1g.kMask, 0, "FirstStageTest", "LargePages"},
+    {cap::kPosted.kMask, 0, "PostedTest", "I12RequestAndNotification"},
+    {cap::kFirstStage5.kMask, 0, "FirstStageTest", "S9FiveLevels"},
+    {cap::kEnhancedSirtp.kMask, 0, "StrictInterruptTest", "I10EntriesStayUntilFlushed"},
+    {cap::kEnhancedSrtp.kMask, 0, "CommandTest", "R8SetRootTablePointer"},
+    {0, ecap::kCoherent.kMask, "WalkTest", "FourLevelsToAPage"},
+    {0, ecap::kQueued.kMask | ecap::kIotlbOffset.kMask, "QueueTest", "DescriptorsAreTakenInOrder"},
+    {0, ecap::kDeviceTlb.kMask, "DeviceTlbTest", "Q11InvalidationsReachTheDevice"},
+    {0, ecap::kInterruptRemapping.kMask, "InterruptTest", "RemapsWhatTheEntrySays"},
+    {0, ecap::kExtendedInterrupt.kMask, "InterruptTest", "I9ExtendedDestinations"},
+    {0, ecap::kPassThrough.kMask, "ContextTest", "L7PassThrough"},
+    {0, ecap::kSnoopControl.kMask, "SnoopWalkTest", "L3SnoopBit"},
+    {0, ecap::kMaxHandleMask.kMask, "InterruptTest", "I10FlushesAreToldToTheCore"},
+    {0, ecap::kNested.kMask, "NestedTest", "S8ReferencesOfEveryPair"},
+    {0, ecap::kPageRequests.kMask | ecap::kPageRequestDrain.kMask, "DeviceTlbTest",
+     "PageRequestsAreQueued"},
+    {0, ecap::kExecute.kMask, "FirstStageTest", "S12ExecuteNeedsNxe"},
+    {0, ecap::kSupervisor.kMask, "FirstStageTest", "S12PrivilegeMatrix"},
+    {0, ecap::kExtendedAccessed.kMask, "FirstStageTest", "ExtendedAccessed"},
+    {0, ecap::kPasid.kMask | ecap::kPasidSize.kMask, "PasidTest", "S10DirectorySizeBoundsPasids"},
+    {0, ecap::kScalable.kMask, "PasidTest", "S1RootFaults"},
+    {0, ecap::kSecondStageDirty.kMask, "PasidTest", "S13SecondStageAccessedAndDirty"},
+    {0, ecap::kSecondStage.kMask, "PasidTest", "S1SecondStageFaults"},
+    {0, ecap::kFirstStage.kMask, "FirstStageTest", "S1CodesOfTables"},
+    {0, ecap::kWalkCoherency.kMask, "FirstStageTest", "S1UpdatesThatCannotBe"},
+    {0, ecap::kRidPasid.kMask, "PasidTest", "RidPasidIsTheContextsOwn"},
+    {0, ecap::kAbortDma.kMask, "PasidTest", "R9AbortDma"},
+};
+
+[[nodiscard]] bool test_exists(const Promise& promise) {
+  const auto& all = *::testing::UnitTest::GetInstance();
+  for (int i = 0; i < all.total_test_suite_count(); ++i) {
+    const auto& suite = *all.GetTestSuite(i);
+    if (std::string_view(suite.name()) != promise.suite) continue;
+    for (int j = 0; j < suite.total_test_count(); ++j)
+      if (std::string_view(suite.GetTestInfo(j)->name()) == promise.test) return true;
+  }
+  return false;
+}
+
+TEST(CapabilityTest, R1EveryBitOfAProfileNamesATest) {
+  std::uint64_t promised_cap = 0, promised_ecap = 0;
+  for (const Promise& promise : kPromises) {
+    EXPECT_TRUE(test_exists(promise)) << promise.suite << '.' << promise.test;
+    promised_cap |= promise.cap;
+    promised_ecap |= promise.ecap;
+  }
+  Options caching = profile::full();
+  caching.caching_mode = true;
+  for (const Options& options : {profile::legacy(), profile::scalable_second_stage(),
+                                 profile::scalable_first_stage(), profile::full(), caching}) {
+    EXPECT_EQ(capability_value(options) & ~promised_cap, 0U);
+    EXPECT_EQ(extended_capability_value(options) & ~promised_ecap, 0U);
+  }
+}
+
+// A bit whose condition is not met is not set, whatever the options say; nor is one that nothing is
+// built for.
+TEST(CapabilityTest, R1DependentBitsNeedTheirConditions) {
+  Options all = profile::full();
+  all.scalable = all.interrupt_remapping = false;
+  const std::uint64_t without = extended_capability_value(all);
+  EXPECT_EQ(
+      without & (ecap::kNested.kMask | ecap::kPageRequests.kMask | ecap::kExecute.kMask |
+                 ecap::kSupervisor.kMask | ecap::kExtendedAccessed.kMask | ecap::kPasid.kMask |
+                 ecap::kPasidSize.kMask | ecap::kSecondStageDirty.kMask | ecap::kSecondStage.kMask |
+                 ecap::kFirstStage.kMask | ecap::kWalkCoherency.kMask | ecap::kRidPasid.kMask |
+                 ecap::kExtendedInterrupt.kMask | ecap::kMaxHandleMask.kMask),
+      0U);
+  EXPECT_EQ(capability_value(all) & (cap::kPosted.kMask | cap::kFirstStage1g.kMask |
+                                     cap::kFirstStage5.kMask | cap::kEnhancedSirtp.kMask),
+            0U);
+  Options no_device_tlb = profile::full();
+  no_device_tlb.device_tlb = false;
+  EXPECT_EQ(extended_capability_value(no_device_tlb) & ecap::kPageRequests.kMask, 0U);
+  Options one_stage = profile::full();
+  one_stage.first_stage = false;
+  EXPECT_EQ(extended_capability_value(one_stage) & ecap::kNested.kMask, 0U);
+  for (const Options& options : {profile::full(), all}) {
     EXPECT_EQ(
-        c & (cap::kAdvancedFaultLog.kMask | cap::kWriteBufferFlush.kMask |
-             cap::kProtectedLow.kMask | cap::kProtectedHigh.kMask | cap::kZeroLengthRead.kMask |
-             cap::kFirstStage1g.kMask | cap::kPosted.kMask | cap::kFirstStage5.kMask |
-             cap::kEnhancedCommands.kMask | cap::kEnhancedSirtp.kMask | cap::kLayout.reserved),
+        capability_value(options) &
+            (cap::kAdvancedFaultLog.kMask | cap::kWriteBufferFlush.kMask |
+             cap::kZeroLengthRead.kMask | cap::kEnhancedCommands.kMask | cap::kLayout.reserved),
         0U);
-    const std::uint64_t e = extended_capability_value(options);
-    EXPECT_EQ(e & (ecap::kInterruptRemapping.kMask | ecap::kExtendedInterrupt.kMask |
-                   ecap::kMaxHandleMask.kMask | ecap::kPasid.kMask | ecap::kPasidSize.kMask |
-                   ecap::kScalable.kMask | ecap::kAbortDma.kMask | ecap::kLayout.reserved),
+    EXPECT_EQ(extended_capability_value(options) &
+                  (ecap::kMemoryTypes.kMask | ecap::kNoWriteFlag.kMask |
+                   ecap::kDeviceTlbThrottle.kMask | ecap::kVirtualCommand.kMask |
+                   ecap::kPerformance.kMask | ecap::kRidPrivileged.kMask | ecap::kLayout.reserved),
               0U);
   }
 }

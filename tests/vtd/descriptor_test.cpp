@@ -11,10 +11,10 @@ namespace {
 
 using descriptor::Command;
 using descriptor::decode;
-using descriptor::Width;
 using descriptor::Error;
 using descriptor::Nothing;
 using descriptor::Wait;
+using descriptor::Width;
 using descriptor::Words;
 using iotlb::Invalidation;
 using iotlb::Scope;
@@ -53,7 +53,11 @@ TEST(DescriptorTest, RealDescriptors) {
   const auto index_cache = decode({0x4, 0}, Width::k128, kOptions, 0);
   EXPECT_TRUE(index_cache && std::holds_alternative<Nothing>(*index_cache));
   const auto device = decode({0x10000000003, 0xffff8000}, Width::k128, kOptions, 0);
-  EXPECT_TRUE(device && std::holds_alternative<Nothing>(*device));
+  ASSERT_TRUE(device);
+  const auto& forget = std::get<iotlb::Invalidation>(*device);
+  EXPECT_EQ(forget.scope, iotlb::Scope::kDeviceTlb);
+  EXPECT_EQ(forget.requester, Requester::from_bdf(1, 0, 0));
+  EXPECT_EQ(forget.range, (AddressRange<Iova>{Iova(0xffff8000), Iova(0xffff8fff)}));
 }
 
 // Q1: flipping any one bit of a good descriptor is an error exactly where the bit is reserved.

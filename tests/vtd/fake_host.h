@@ -26,7 +26,7 @@ namespace weir::vtd::test {
 
 inline constexpr std::uint64_t kRamBytes = std::uint64_t{4} << 20;
 
-class FakeHost final : public UnitHost {
+class FakeHost : public UnitHost {
  public:
   FakeHost()
       : words_(std::make_unique<std::uint64_t[]>(kRamBytes / 8)),

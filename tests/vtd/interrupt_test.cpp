@@ -244,7 +244,8 @@ TEST_F(StrictInterruptTest, I10EntriesStayUntilFlushed) {
   EXPECT_EQ(vector(5), 0x56U);
   EXPECT_EQ(vector(4), 0x55U);
   post(0x14 | 2U << 27 | std::uint64_t{9} << 32);  // 2^2 from 8 on
-  for (unsigned i = 0; i < 16; ++i) EXPECT_EQ(vector(i), i == 5 || (i >= 8 && i < 12) ? 0x56U : 0x55U);
+  for (unsigned i = 0; i < 16; ++i)
+    EXPECT_EQ(vector(i), i == 5 || (i >= 8 && i < 12) ? 0x56U : 0x55U);
   post(0x04);
   EXPECT_EQ(vector(0), 0x56U);
   // A new table drops them as well (ESIRTPS), and what is not present is not kept.
@@ -276,9 +277,8 @@ TEST_F(InterruptTest, I10FlushesAreToldToTheCore) {
 class PostedTest : public InterruptTest {
  protected:
   PostedTest()
-      : InterruptTest({.interrupt_remapping = true,
-                       .extended_interrupts = true,
-                       .posted_interrupts = true}) {
+      : InterruptTest(
+            {.interrupt_remapping = true, .extended_interrupts = true, .posted_interrupts = true}) {
     set_table(0, true);
     host_.store(kDescriptor + 32, std::uint64_t{0x107} << 32 | 0xf2 << 16);
   }
@@ -290,8 +290,7 @@ class PostedTest : public InterruptTest {
     const auto remapped = send(address_of(0));
     EXPECT_TRUE(remapped);
     EXPECT_EQ(remapped->kind, RemappedInterrupt::Kind::kPosted);
-    return unit_.post_interrupt(request(address_of(0), Access::kWrite),
-                                *remapped, host_.memory());
+    return unit_.post_interrupt(request(address_of(0), Access::kWrite), *remapped, host_.memory());
   }
 };
 TEST_F(PostedTest, I12RequestAndNotification) {

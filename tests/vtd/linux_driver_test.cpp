@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The sequences of Linux's driver (drivers/iommu/intel: dmar.c, iommu.c, pasid.c, cache.c,
-// irq_remapping.c; 7.2) against every profile, in its order and its access sizes, each poll of which
-// would end in a panic if it were not answered.
+// irq_remapping.c; 7.2) against every profile, in its order and its access sizes, each poll of
+// which would end in a panic if it were not answered.
 #include <gtest/gtest.h>
 
 #include "tests/vtd/whole_machine.h"

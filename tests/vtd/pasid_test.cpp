@@ -143,8 +143,8 @@ TEST_F(NarrowPasidTest, S11FieldsOfFeaturesThatAreNotThere) {
   const auto entry = [this] { set_pasid(0, kSs4 | kAw48 | kPgttSecond | 1, kDid); };
   entry();
   ASSERT_EQ(code(request(0)), 0U);
-  const std::pair<unsigned, std::uint64_t> fields[] = {
-      {0, 1 << 9}, {1, kPgsnp}, {1, kPwsnp}, {2, kSre}, {2, kEre}, {2, kEafe}};
+  const std::pair<unsigned, std::uint64_t> fields[] = {{0, 1 << 9}, {1, kPgsnp}, {1, kPwsnp},
+                                                       {2, kSre},   {2, kEre},   {2, kEafe}};
   for (const auto& [word, bit] : fields) {
     entry();
     set_bits(entry_at(0) + word * 8, bit);

@@ -11,8 +11,8 @@
 namespace weir::vtd::test {
 
 // Scalable structures.
-inline constexpr std::uint64_t kUpperContexts = 0x8000, kDirectory = 0x30000,
-                               kPasidTable = 0x31000, kPasidTable1 = 0x32000;
+inline constexpr std::uint64_t kUpperContexts = 0x8000, kDirectory = 0x30000, kPasidTable = 0x31000,
+                               kPasidTable1 = 0x32000;
 // First-stage tables, five levels: [level], and the page.
 inline constexpr std::uint64_t kFs5 = 0x45000, kFs4 = 0x44000, kFs3 = 0x43000, kFs2 = 0x42000,
                                kFs1 = 0x41000, kFsPage = 0x88000;
@@ -101,8 +101,7 @@ class ScalableTest : public UnitTest {
     host_.store(kSs1 + 8, kSsPage | 3);
   }
   [[nodiscard]] static Request with_pasid(std::uint64_t iova, std::uint32_t pasid,
-                                          Access access = Access::kRead,
-                                          std::uint16_t sid = kSid) {
+                                          Access access = Access::kRead, std::uint16_t sid = kSid) {
     Request r = request(iova, access, sid);
     r.pasid = Pasid{pasid};
     return r;

@@ -13,7 +13,8 @@ namespace {
 constexpr std::uint16_t kLax = 0x0010, kStrict = 0x0018;
 constexpr std::uint32_t kPasid = 3;
 constexpr std::uint16_t kDid = 9;
-constexpr std::uint64_t kReadOnly = 0x1000, kSupervisor = 0x2000, kNoExecute = 0x3000, kPlain = 0x4000;
+constexpr std::uint64_t kReadOnly = 0x1000, kSupervisor = 0x2000, kNoExecute = 0x3000,
+                        kPlain = 0x4000;
 constexpr std::uint64_t kSre = 1, kEre = 2, kWpe = 16, kNxe = 32;
 
 class SharedDomainTest : public ::testing::TestWithParam<bool> {
@@ -112,9 +113,8 @@ TEST_P(SharedDomainTest, TranslatedRequests) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Caches, SharedDomainTest, ::testing::Bool(), [](const auto& cached) {
-  return cached.param ? "Cached" : "Uncached";
-});
+INSTANTIATE_TEST_SUITE_P(Caches, SharedDomainTest, ::testing::Bool(),
+                         [](const auto& cached) { return cached.param ? "Cached" : "Uncached"; });
 
 // 24 and 35 table references through the whole unit, nothing cached; a warm one is a hit.
 class NestedCostTest : public ::testing::TestWithParam<unsigned> {
@@ -124,8 +124,8 @@ class NestedCostTest : public ::testing::TestWithParam<unsigned> {
     const unsigned levels = GetParam();
     machine.start_queue();
     const std::uint64_t root = machine.page(), contexts = machine.page(),
-                        directory = machine.page(), pasids = machine.page(),
-                        upper = machine.page(), lower = machine.page(), buffer = machine.page();
+                        directory = machine.page(), pasids = machine.page(), upper = machine.page(),
+                        lower = machine.page(), buffer = machine.page();
     machine.put(root, contexts | 1);
     machine.put(contexts + (kLax & 0x7f) * 32, directory | 1);
     machine.put(directory, pasids | 1);
@@ -142,9 +142,9 @@ class NestedCostTest : public ::testing::TestWithParam<unsigned> {
 };
 
 TEST_P(NestedCostTest, ColdCostsEveryTable) {
-  WholeMachine machine(profile::full(),
-                       {.entries = 0,
-                        .walk = {.stage1_tables = 0, .stage2_tables = 0, .stage2_pages = 0}});
+  WholeMachine machine(
+      profile::full(),
+      {.entries = 0, .walk = {.stage1_tables = 0, .stage2_tables = 0, .stage2_pages = 0}});
   build(machine);
   const unsigned expected = (GetParam() + 1) * (GetParam() + 1) - 1;
   for (std::uint64_t i = 1; i < 4; ++i) {

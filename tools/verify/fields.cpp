@@ -107,6 +107,21 @@ std::string Fields::text(const char* key) const {
   return {};
 }
 
+std::vector<std::string> Fields::texts(const char* key) const {
+  std::vector<std::string> all;
+  const Json* list = find_list(key);
+  if (list == nullptr) return all;
+  for (const Json& one : *list) {
+    const auto* text = one.get_ptr<const std::string*>();
+    if (text == nullptr) {
+      complain(key, "holds something other than strings");
+      return {};
+    }
+    all.push_back(*text);
+  }
+  return all;
+}
+
 Fields Fields::object(const char* key) const {
   const Json* value = find(key);
   return {value == nullptr ? empty_object() : *value, where_.empty() ? key : where_ + "." + key,

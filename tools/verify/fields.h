@@ -46,6 +46,8 @@ class Fields {
   [[nodiscard]] std::vector<std::uint64_t> number_or_list(const char* key,
                                                           std::uint64_t most) const;
   [[nodiscard]] std::string text(const char* key) const;
+  // A list of strings.
+  [[nodiscard]] std::vector<std::string> texts(const char* key) const;
   [[nodiscard]] Fields object(const char* key) const;
   [[nodiscard]] std::vector<Fields> objects(const char* key) const;
   // A list of lists of hexadecimal strings, each at least `least` long.

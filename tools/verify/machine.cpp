@@ -2,6 +2,7 @@
 #include "tools/verify/machine.h"
 
 #include "tools/verify/amdvi_machine.h"
+#include "tools/verify/virtio_iommu_machine.h"
 #include "tools/verify/vtd_ir_machine.h"
 #include "tools/verify/vtd_machine.h"
 
@@ -14,11 +15,9 @@ struct Mode {
 };
 
 constexpr Mode kModes[] = {
-    {"vtd-legacy", make_vtd_legacy_machine},
-    {"amdvi", make_amdvi_machine},
-    {"vtd-sm-ss", make_vtd_scalable_machine},
-    {"vtd-sm-fs", make_vtd_scalable_machine},
-    {"vtd-ir", make_vtd_ir_machine},
+    {"vtd-legacy", make_vtd_legacy_machine},  {"amdvi", make_amdvi_machine},
+    {"vtd-sm-ss", make_vtd_scalable_machine}, {"vtd-sm-fs", make_vtd_scalable_machine},
+    {"vtd-ir", make_vtd_ir_machine},          {"virtio-iommu", make_virtio_iommu_machine},
 };
 
 const Mode* find(const std::string& name) {

@@ -24,8 +24,8 @@ struct Verdict {
   bool agrees = false;
   std::string expected;  // in words: `res`, then what else is permitted
   std::string got;
-  // Where evidence from elsewhere overrules what the vector says of an operation that it does not mark
-  // as a deviation: an id, under which it is then counted as one. Empty: nowhere.
+  // Where evidence from elsewhere overrules what the vector says of an operation that it does not
+  // mark as a deviation: an id, under which it is then counted as one. Empty: nowhere.
   std::string overruled{};
   // Events whose flags, domain and address are, or are not, what the vector says: counted apart,
   // never part of `agrees`.

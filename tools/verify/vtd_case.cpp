@@ -201,7 +201,10 @@ std::string in_words(const DmaResult& result) {
 }
 
 Requester read_bdf(const Fields& fields, const char* key) {
-  const std::string text = fields.text(key);
+  return parse_bdf(fields, key, fields.text(key));
+}
+
+Requester parse_bdf(const Fields& fields, const char* key, const std::string& text) {
   std::string_view rest = text;
   // Takes digits up to `after` (or to the end) off `rest`.
   const auto take = [&rest](std::string_view after, int base, unsigned most) {

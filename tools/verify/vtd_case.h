@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A case of the modes vtd-legacy, vtd-sm-ss and vtd-sm-fs as plain values, read out of its JSON line and checked whole before
-// anything of it is carried out. Numbers are as the file writes them; what they mean to a register
-// or a descriptor is the driver's business (vtd_driver.h).
+// A case of the modes vtd-legacy, vtd-sm-ss and vtd-sm-fs as plain values, read out of its JSON
+// line and checked whole before anything of it is carried out. Numbers are as the file writes them;
+// what they mean to a register or a descriptor is the driver's business (vtd_driver.h).
 //
 // Pure values; any thread.
 #pragma once
@@ -118,6 +118,8 @@ struct VtdCase {
 
 // "bb:dd.f" of segment 0; complains about `key` otherwise.
 [[nodiscard]] Requester read_bdf(const Fields& fields, const char* key);
+// The same for `text`, which was found at `key`.
+[[nodiscard]] Requester parse_bdf(const Fields& fields, const char* key, const std::string& text);
 
 // Empty, or wrong in part, once `fields` has complained.
 [[nodiscard]] VtdCase read_vtd_case(const Fields& fields, bool scalable);

@@ -93,8 +93,8 @@ VtdDriver::Descriptor VtdDriver::descriptor_of(const Invalidate& command) const 
                         kSource.of(command.source) | kFunctionMask.of(command.function_mask);
       break;
     case What::kIotlb:
-      descriptor.low |= kType.of(kTypeIotlb) | kGranularity.of(number_of(command.granularity)) |
-                        kDrain.of(3);
+      descriptor.low |=
+          kType.of(kTypeIotlb) | kGranularity.of(number_of(command.granularity)) | kDrain.of(3);
       break;
     case What::kPasidCache: {
       const std::uint64_t granularity = command.granularity == Granularity::kDomain  ? 0
@@ -213,8 +213,7 @@ VtdDriver::Outcome VtdDriver::submit_bad(const BadDescriptor& bad) {
   advance_tail();
   write32(kIqt, tail_ * descriptor_bytes());
   const auto at_rest = [&] {
-    return (read32(kFsts) & kQueueError) != 0 ||
-           read64(kIqh) == tail_ * descriptor_bytes();
+    return (read32(kFsts) & kQueueError) != 0 || read64(kIqh) == tail_ * descriptor_bytes();
   };
   if (!wait_for(at_rest)) return Failure{std::string("the queue neither stops nor goes on")};
   const std::uint64_t error = (read32(kFsts) & kQueueError) != 0 ? 1 : 0;

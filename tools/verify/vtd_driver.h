@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A guest's driver for one VT-d unit, in legacy or scalable mode, reduced to what test vectors ask for. It knows
-// the unit as a guest does: registers, an invalidation queue in RAM, a status word, fault records.
-// It is written from the manual and shares no layout with vendors/vtd, so that the two check each
-// other.
+// A guest's driver for one VT-d unit, in legacy or scalable mode, reduced to what test vectors ask
+// for. It knows the unit as a guest does: registers, an invalidation queue in RAM, a status word,
+// fault records. It is written from the manual and shares no layout with vendors/vtd, so that the
+// two check each other.
 //
 // For one thread. What the unit does not do in time comes back as a sentence; poll() is called
 // while waiting, because that is the embedder's side of the bargain.

@@ -47,9 +47,8 @@ inline constexpr Bit<43> kScalable{"SMTS", "scalable mode"};
 inline constexpr Bit<46> kSecondStage{"SSTS", "second-stage translation"};
 inline constexpr Bit<47> kFirstStage{"FSTS", "first-stage translation"};
 // Nested, EAFS, PASID, SMTS, SSADS, SSTS, FSTS, SMPWCS, RPS, ADMS: results depend on them.
-inline constexpr std::uint64_t kScalableFeatures = 1ULL << 26 | 1ULL << 34 | 1ULL << 40 |
-                                                   1ULL << 43 | 15ULL << 45 | 1ULL << 49 |
-                                                   1ULL << 52;
+inline constexpr std::uint64_t kScalableFeatures =
+    1ULL << 26 | 1ULL << 34 | 1ULL << 40 | 1ULL << 43 | 15ULL << 45 | 1ULL << 49 | 1ULL << 52;
 
 // RTADDR
 inline constexpr Field<11, 10> kRootMode{"TTM", "translation-table mode"};
@@ -57,9 +56,9 @@ inline constexpr Field<11, 10> kRootMode{"TTM", "translation-table mode"};
 inline constexpr Bit<11> kWideQueue{"DW", "256-bit descriptors"};
 
 // GCMD and GSTS: the same bits.
-inline constexpr std::uint32_t kTranslation = 1U << 31;  // TE, TES
-inline constexpr std::uint32_t kRootPointer = 1U << 30;  // SRTP, RTPS
-inline constexpr std::uint32_t kQueue = 1U << 26;        // QIE, QIES
+inline constexpr std::uint32_t kTranslation = 1U << 31;     // TE, TES
+inline constexpr std::uint32_t kRootPointer = 1U << 30;     // SRTP, RTPS
+inline constexpr std::uint32_t kQueue = 1U << 26;           // QIE, QIES
 inline constexpr std::uint32_t kRemapping = 1U << 25;       // IRE, IRES
 inline constexpr std::uint32_t kInterruptTable = 1U << 24;  // SIRTP, IRTPS
 // What a write of GCMD must repeat; the others act once.

@@ -18,7 +18,8 @@ MessageResult read_result(const Fields& fields) {
   Refused refused;
   refused.fault.code = static_cast<std::uint8_t>(fields.number("fault", 0xff));
   refused.fault.recorded = fields.flag("rec");
-  if (fields.has("index")) refused.index = static_cast<std::uint16_t>(fields.number("index", 0xffff));
+  if (fields.has("index"))
+    refused.index = static_cast<std::uint16_t>(fields.number("index", 0xffff));
   return refused;
 }
 

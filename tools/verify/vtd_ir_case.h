@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A case of mode vtd-ir as plain values, read out of its JSON line and checked whole before anything
-// of it is carried out.
+// A case of mode vtd-ir as plain values, read out of its JSON line and checked whole before
+// anything of it is carried out.
 //
 // Pure values; any thread.
 #pragma once
@@ -33,8 +33,8 @@ struct Refused {
   std::uint16_t index = 0;  // compared only when recorded, and not for 25h, where it means nothing
   friend bool operator==(Refused a, Refused b) {
     constexpr std::uint8_t kCompatibilityBlocked = 0x25;
-    return a.fault == b.fault && (!a.fault.recorded || a.fault.code == kCompatibilityBlocked ||
-                                  a.index == b.index);
+    return a.fault == b.fault &&
+           (!a.fault.recorded || a.fault.code == kCompatibilityBlocked || a.index == b.index);
   }
 };
 using MessageResult = std::variant<Delivered, Refused>;

@@ -42,9 +42,9 @@ Delivered decode(Msi msi) {
   constexpr Field<63, 40> kHigh{"destination"};
   constexpr Field<7, 0> kVector{"vector"};
   constexpr Field<31, 8> kUpper{"destination[31:8]"};
-  return {.apic = static_cast<std::uint32_t>(kLow.get(msi.address) |
-                                             kUpper.of(kHigh.get(msi.address))),
-          .vector = static_cast<std::uint8_t>(kVector.get(msi.data))};
+  return {
+      .apic = static_cast<std::uint32_t>(kLow.get(msi.address) | kUpper.of(kHigh.get(msi.address))),
+      .vector = static_cast<std::uint8_t>(kVector.get(msi.data))};
 }
 
 class VtdIrMachine final : public Machine {

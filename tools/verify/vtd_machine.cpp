@@ -15,8 +15,8 @@
 #include "iommu/iommu.h"
 #include "tools/verify/dma_probe.h"
 #include "tools/verify/guest_ram.h"
-#include "tools/verify/vtd_driver.h"
 #include "tools/verify/vtd_case.h"
+#include "tools/verify/vtd_driver.h"
 #include "tools/verify/vtd_setup.h"
 #include "vendors/vtd/dmar.h"
 #include "vendors/vtd/unit.h"
@@ -146,8 +146,8 @@ Result<Done, std::string> VtdMachine::build(const vtd::Options& options, DriverP
     if (!port) return Failure{"a device cannot be attached: " + port.error()};
     ports_.emplace(device, std::move(*port));
   }
-  return driver_->start(case_.root, {.through_queue = case_.config.through_queue,
-                                     .scalable = case_.config.scalable});
+  return driver_->start(
+      case_.root, {.through_queue = case_.config.through_queue, .scalable = case_.config.scalable});
 }
 
 void VtdMachine::write_runs(const std::vector<MemoryRun>& runs) {
@@ -220,8 +220,8 @@ Verdict VtdMachine::carry_out(const FaultBurst& burst) {
 }
 
 std::optional<DmaResult> VtdMachine::conclude(const Dma& dma, const Sighting& seen,
-                                                    const FaultStatus& faults,
-                                                    std::string& oddity) const {
+                                              const FaultStatus& faults,
+                                              std::string& oddity) const {
   const bool silent = faults.records.empty() && !faults.pending && !faults.overflow;
   if (seen.kind != Sighting::Kind::kBlocked && !silent && oddity.empty()) {
     oddity = "a fault was recorded for an access that went through";
@@ -262,10 +262,9 @@ Verdict VtdMachine::carry_out(const Dma& dma) {
   verdict.expected = permitted_in_words(dma);
   verdict.got = result ? in_words(*result) : "nothing clear";
   if (!oddity.empty()) verdict.got += "; " + oddity;
-  verdict.agrees =
-      result && oddity.empty() &&
-      std::ranges::any_of(dma.permitted,
-                          [&](const DmaResult& one) { return permits(one, *result); });
+  verdict.agrees = result && oddity.empty() &&
+                   std::ranges::any_of(dma.permitted,
+                                       [&](const DmaResult& one) { return permits(one, *result); });
   for (const MemoryRun& run : dma.updated) {
     for (std::size_t i = 0; i < run.words.size(); ++i) {
       const bool same = ram_.load64(run.first + i * sizeof(std::uint64_t)) == run.words[i];

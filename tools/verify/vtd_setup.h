@@ -15,8 +15,8 @@
 
 #include "tools/verify/fields.h"
 #include "tools/verify/guest_ram.h"
-#include "tools/verify/vtd_driver.h"
 #include "tools/verify/vtd_case.h"
+#include "tools/verify/vtd_driver.h"
 #include "vendors/vtd/unit.h"
 
 namespace weir::verify {

@@ -22,22 +22,22 @@ namespace weir::amdvi {
 [[nodiscard]] constexpr std::uint64_t feature_value(const Options& o) {
   namespace efr = reg::efr;
   return efr::kPrefetch.of(o.prefetch) |               // CommandTest.PrefetchForgetsFirst
-         efr::kPageRequests.of(o.page_requests) |      // PageRequestTest
-         efr::kX2apic.of(o.x2apic) |                   // XtTest
+         efr::kPageRequests.of(o.page_requests) |      // AtsTest.PageRequests…
+         efr::kX2apic.of(o.x2apic) |                   // WideInterruptTest.Xt…
          efr::kNoExecute.of(o.no_execute) |            // GuestWalkTest.NoExecute
          efr::kGuestTables.of(o.guest_tables) |        // GuestWalkTest
          efr::kInvalidateAll.of(o.invalidate_all) |    // CommandTest.ForgetAll
-         efr::kWideInterrupts.of(o.wide_interrupts) |  // InterruptTest.Wide…
-         efr::kHostLevels.of(2) |                      // HostWalkTest: six levels
+         efr::kWideInterrupts.of(o.wide_interrupts) |  // WideInterruptTest
+         efr::kHostLevels.of(2) |                      // HostWalkTest.SixLevels
          efr::kGuestLevels.of(o.guest_five_levels) |   // GuestWalkTest.FiveLevels
          efr::kGcr3Levels.of(o.guest_tables ? o.gcr3_levels - 1 : 0) |  // GuestWalkTest.Gcr3Levels
          efr::kGuestApicMode.of(o.guest_apic) |                         // GuestLogTest
          efr::kPasidBits.of(o.guest_tables ? o.pasid_bits - 1 : 0) |    // GuestWalkTest.PasidBits
-         efr::kUserSupervisor.of(o.guest_tables) |                      // GuestWalkTest.UserPages
+         efr::kUserSupervisor.of(o.guest_tables) |                      // GuestWalkTest.UserPages…
          efr::kGuestIo.of(o.guest_io) |                                 // GuestWalkTest.GuestIo
          efr::kAccessed.of(o.accessed) |  // HostWalkTest.AccessedAndDirty
          efr::kEnhancedRequests.of(
-             o.enhanced_requests) |  // DeviceEntryTest.PageRequestsNeedControl
+             o.enhanced_requests) |  // AtsTest.PageRequestsNeedControl
          efr::kDirty.of(o.dirty);    // HostWalkTest.AccessedAndDirty
 }
 [[nodiscard]] constexpr std::uint64_t feature2_value(const Options& o) {

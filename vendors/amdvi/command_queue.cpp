@@ -2,6 +2,7 @@
 #include "vendors/amdvi/command_queue.h"
 
 #include <array>
+#include <chrono>
 #include <span>
 
 namespace weir::amdvi {
@@ -20,20 +21,38 @@ using iotlb::Scope;
 }
 
 // What INVALIDATE_IOMMU_PAGES covers. GN = 0 names addresses of the host tables: of guest tables
-// over them, everything may have come through what changed (L7). GN = 1 of a directory reaches up
-// to the guest CR3 table: what the PASID led to is read again.
+// over them, everything may have come through what changed (L7), the guest CR3 table too. GN = 1 of
+// a directory reaches up to that table: what the PASID led to is read again.
 [[nodiscard]] std::array<Invalidation, 2> pages_invalidations(const ForgetPages& pages) {
   Invalidation translations;
   translations.domain = pages.domain;
   translations.pasid = pages.pasid;
-  translations.leaf_only = !pages.tables_too;
+  // All of a domain is all that was made through it, directories of the guest among it.
+  translations.leaf_only = !pages.tables_too && (pages.pasid || !pages.everything);
   translations.range = pages.range;
   if (pages.everything)
     translations.scope = pages.pasid ? Scope::kPasid : Scope::kDomain;
   else
     translations.scope = pages.pasid ? Scope::kRange : Scope::kStage2Range;
   return {translations,
-          {.scope = Scope::kContextPasid, .domain = pages.domain, .pasid = pages.pasid}};
+          {.scope = pages.pasid ? Scope::kContextPasid : Scope::kContextDomain,
+           .domain = pages.domain,
+           .pasid = pages.pasid}};
+}
+
+[[nodiscard]] bool guest_tables_are_on(Shared& shared) WEIR_EXCLUDES(shared.mutex) {
+  MutexLock lock(shared.mutex);
+  return control::kGuestTables.is_set(shared.registers.get(control::kRegister));
+}
+
+// Control.InvTimeOut. None: a device may take as long as it likes.
+[[nodiscard]] Clock::Duration limit_of(std::uint64_t timeout) {
+  using std::chrono::milliseconds;
+  constexpr std::array kLimits = {milliseconds(0),     milliseconds(1),    milliseconds(10),
+                                  milliseconds(100),   milliseconds(1000), milliseconds(10000),
+                                  milliseconds(100000)};
+  constexpr Clock::Duration kNever = std::chrono::hours(24 * 365);
+  return timeout == 0 || timeout >= kLimits.size() ? kNever : Clock::Duration(kLimits[timeout]);
 }
 
 }  // namespace
@@ -92,7 +111,8 @@ bool CommandQueue::carry_out(Shared& shared, const Command& command, const Posit
   }
   if (const auto* pages = std::get_if<ForgetPages>(&command)) {
     const std::array what = pages_invalidations(*pages);
-    const bool contexts_too = pages->pasid && (pages->tables_too || pages->everything);
+    const bool contexts_too =
+        pages->pasid ? pages->tables_too || pages->everything : guest_tables_are_on(shared);
     return invalidate(shared, std::span(what).first(contexts_too ? 2 : 1));
   }
   if (const auto* device = std::get_if<ForgetInterrupts>(&command)) {
@@ -107,7 +127,47 @@ bool CommandQueue::carry_out(Shared& shared, const Command& command, const Posit
                                         Invalidation{.scope = Scope::kInterruptAll}};
     return invalidate(shared, kEverything);
   }
-  (void)position;
+  if (const auto* pages = std::get_if<ForgetInDevice>(&command))
+    return ask_device(shared, *pages, position.at);
+  if (const auto* answer = std::get_if<AnswerRequest>(&command)) {
+    // Nobody there to hear it is no error of the command.
+    (void)shared.host.respond(answer->device,
+                              {.pasid = answer->pasid,
+                               .group = answer->tag,
+                               .code = static_cast<PageResponseCode>(answer->status)});
+    return true;
+  }
+  if (const auto* prefetch = std::get_if<Prefetch>(&command))
+    return forget_first(shared, *prefetch);
+  return true;
+}
+
+// A prefetch is a hint, but what it says to forget is forgotten. It names a device instead of a
+// domain: what is wider is allowed.
+bool CommandQueue::forget_first(Shared& shared, const Prefetch& prefetch) {
+  if (!prefetch.forget) return true;
+  constexpr std::array kEverything = {Invalidation{.scope = Scope::kAll}};
+  return invalidate(shared, kEverything);
+}
+
+bool CommandQueue::ask_device(Shared& shared, const ForgetInDevice& what, Gpa command) {
+  if (!settle_down_to(shared, kMaxOutstanding - 1)) return false;
+  std::uint64_t timeout = 0;
+  {
+    MutexLock lock(shared.mutex);
+    timeout = control::kTimeout.get(shared.registers.get(control::kRegister));
+  }
+  const Ticket ticket = shared.host.invalidate_device_tlb({.scope = Scope::kDeviceTlb,
+                                                           .pasid = what.pasid,
+                                                           .requester = what.device,
+                                                           .range = what.range},
+                                                          limit_of(timeout));
+  if (ticket.serial == 0) return true;
+  {
+    MutexLock lock(shared.mutex);
+    shared.device_commands.add(ticket, command);
+  }
+  outstanding_.push_back(ticket);
   return true;
 }
 
@@ -146,7 +206,7 @@ void CommandQueue::stop(Shared& shared, EventCode code, Gpa at, std::uint64_t re
     if (shared.resets != resets) return;
     shared.registers.clear_bits(status::kRegister, status::kCommandRun.kMask);
   }
-  shared.log_entry(shared.events, make_command_event(code, at));
+  (void)shared.log_entry(LogKind::kEvents, make_command_event(code, at));
   shared.host.log(
       LogLevel::kWarning, LogTopic::kGuestError,
       "AMD-Vi: the command buffer stopped at a command that is illegal or out of reach");

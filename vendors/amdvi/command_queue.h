@@ -43,6 +43,8 @@ class CommandQueue {
   [[nodiscard]] bool carry_out(Shared& shared, const Command& command, const Position& position,
                                std::uint64_t resets);
   [[nodiscard]] bool invalidate(Shared& shared, std::span<const iotlb::Invalidation> what);
+  [[nodiscard]] bool forget_first(Shared& shared, const Prefetch& prefetch);
+  [[nodiscard]] bool ask_device(Shared& shared, const ForgetInDevice& what, Gpa command);
   [[nodiscard]] bool complete(Shared& shared, const CompletionWait& wait, std::uint64_t resets);
   [[nodiscard]] bool settle_down_to(Shared& shared, std::size_t outstanding);
   static void stop(Shared& shared, EventCode code, Gpa at, std::uint64_t resets);

@@ -21,6 +21,11 @@ namespace control = reg::control;
   return false;
 }
 
+[[nodiscard]] iotlb::Coherence coherence_of(const Options& options) {
+  if (!options.commands_visible) return iotlb::Coherence::kVerified;
+  return options.caching_mode ? iotlb::Coherence::kCaching : iotlb::Coherence::kArchitectural;
+}
+
 // HAD: 2 is reserved, and 3 is the dirty bit's (EFR.HDSup).
 [[nodiscard]] bool had_is_legal(const DeviceEntry& entry, const Options& options) {
   const auto updates = static_cast<HostUpdates>(dte0::kAccessedDirty.get(entry[0]));
@@ -99,6 +104,8 @@ Fault make_page_fault(const Request& request, const Context& context, FaultReaso
   Fault fault =
       make_fault(request, EventCode::kPageFault, reason, flags | request_flags(request, guest));
   fault.vendor_detail = detail_of(context);
+  // What the tables do not give is no error of a translation request, but an answer without rights.
+  fault.ats = AtsStatus::kSuccess;
   // 2.1.3.2: translation requests log no page fault.
   fault.recorded =
       !context.silence_faults && request.address_type != AddressType::kTranslationRequest;
@@ -120,23 +127,28 @@ Fault make_fault(const Request& request, EventCode code, FaultReason reason, std
   return fault;
 }
 
+std::optional<Gpa> device_entry_at(Requester requester, const Settings& settings) {
+  const std::uint64_t offset = requester.bdf * kDeviceEntryBytes;
+  const std::uint64_t size = (reg::device_table::kSize.get(settings.device_table) + 1) * kPageSize;
+  if (offset >= size) return std::nullopt;
+  return Gpa(reg::device_table::kBase.in_place(settings.device_table)) + offset;
+}
+
 Result<DeviceEntry, Fault> read_device_entry(const Request& request,
                                              const pagetables::PhysicalMemory& memory,
                                              const Settings& settings, bool interrupt) {
   const std::uint64_t flags = interrupt ? event::kInterrupt.kMask : request_flags(request, false);
-  const std::uint64_t offset = request.requester.bdf * kDeviceEntryBytes;
-  const std::uint64_t size = (reg::device_table::kSize.get(settings.device_table) + 1) * kPageSize;
   // Never read past the table. Whether this is event 1 or 2 is not settled; Linux's own table
   // always has room for every device it knows.
-  if (offset >= size)
+  const auto at = device_entry_at(request.requester, settings);
+  if (!at)
     return Failure{make_fault(request, EventCode::kIllegalDeviceEntry,
                               FaultReason::kContextNotPresent, flags)};
-  const Gpa at(reg::device_table::kBase.in_place(settings.device_table) + offset);
-  const auto entry = pagetables::load_quad(memory, at);
+  const auto entry = pagetables::load_quad(memory, *at);
   if (entry) return *entry;
   Fault fault = make_fault(request, EventCode::kDeviceTableError, FaultReason::kContextUnreadable,
                            flags | event::kErrorType.of(event::kMasterAbort));
-  fault.entry_at = at.value();
+  fault.entry_at = at->value();
   return Failure{fault};
 }
 
@@ -148,6 +160,7 @@ Result<Context, Fault> read_context(const Request& request,
   const std::uint64_t flags = request_flags(request, false);
   Context context;
   context.input_bits = 64;
+  context.coherence = coherence_of(capabilities.options);
   // V = 0: nothing of the lower half means anything, and everything passes (2.2.2.1, Table 7).
   if (!dte0::kValid.is_set((*entry)[0])) {
     context.kind = ContextKind::kPassThrough;

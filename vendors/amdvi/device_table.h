@@ -37,6 +37,8 @@ struct Settings {
   [[nodiscard]] bool exclusion_is_on() const;
 };
 
+// Where the entry lies; nothing: beyond the table.
+[[nodiscard]] std::optional<Gpa> device_entry_at(Requester requester, const Settings& settings);
 // The entry as memory held it at one time (L3), or why it could not be had. `interrupt`: for an
 // interrupt request, which shows in the event.
 [[nodiscard]] Result<DeviceEntry, Fault> read_device_entry(const Request& request,

@@ -54,10 +54,10 @@ Result<std::optional<Msi>, Fault> post_interrupt(Shared& shared, const Request& 
     return Failure{fault};
   }
   if (posted.urgent) {
-    shared.log_entry(shared.guest_log, {guest_log::kTag.of(posted.vendor_detail) |
-                                            guest_log::kDevice.of(request.requester.bdf) |
-                                            guest_log::kCode.of(guest_log::kNotRunning),
-                                        0});
+    (void)shared.log_entry(LogKind::kGuest, {guest_log::kTag.of(posted.vendor_detail) |
+                                                 guest_log::kDevice.of(request.requester.bdf) |
+                                                 guest_log::kCode.of(guest_log::kNotRunning),
+                                             0});
     store_tail(shared);
   }
   if (posted.msi == Msi{}) return std::optional<Msi>{};

@@ -11,9 +11,12 @@
 namespace weir::amdvi {
 
 struct Options {
-  // NpCache: software announces new mappings as well. Nothing that is not present is cached here;
-  // the bit is for whoever shadows the guest's tables.
+  // NpCache: software announces new mappings as well, so that what is absent can be cached and
+  // whoever shadows the guest's tables hears of everything.
   bool caching_mode = false;
+  // False: the guest's commands go to hardware and are not seen here (EFR.vIommuSup on the host), so
+  // that what is cached has to be compared with memory at every use.
+  bool commands_visible = true;
   bool device_tlb = false;          // IotlbSup: DTE.I and INVALIDATE_IOTLB_PAGES
   bool prefetch = false;            // PreFSup
   bool page_requests = false;       // PPRSup

@@ -65,24 +65,24 @@ bool set_status(RegisterFile& registers, std::uint64_t status_bit, std::uint64_t
   return fresh && (registers.get(control::kRegister) & interrupt_enable) != 0;
 }
 
-bool RingLog::add(RegisterFile& registers, const Entry& entry) {
+RingLog::Added RingLog::add(RegisterFile& registers, const Entry& entry) {
   const std::uint64_t now = registers.get(status::kRegister);
   // 2.5.1: nothing is written while the overflow bit is set.
-  if ((now & shape_->run) == 0 || (now & shape_->overflow) != 0) return false;
+  if ((now & shape_->run) == 0 || (now & shape_->overflow) != 0) return {};
   const std::uint64_t base = registers.get(shape_->base);
   const std::uint64_t size = ring_bytes(base, shape_->entry_bytes);
   const std::uint64_t at = reserved_ % size;
   const std::uint64_t after = (at + shape_->entry_bytes) % size;
   if (after == registers.get(shape_->head) % size) {
     registers.clear_bits(status::kRegister, shape_->run);
-    return set_status(registers, shape_->overflow, shape_->interrupt_enable);
+    return {.message_due = set_status(registers, shape_->overflow, shape_->interrupt_enable)};
   }
   reserved_ = after;
   pending_.push_back({.at = Gpa(reg::ring::kBase.in_place(base)) + at,
                       .entry = entry,
                       .tail_after = after,
                       .generation = generation_});
-  return false;
+  return {.taken = true};
 }
 
 void RingLog::restart(const RegisterFile& registers) {

@@ -54,8 +54,12 @@ class RingLog {
 
   [[nodiscard]] const LogShape& shape() const { return *shape_; }
 
-  // Under the unit's lock. True: a message is due (overflow), flush() or not.
-  [[nodiscard]] bool add(RegisterFile& registers, const Entry& entry);
+  // Under the unit's lock.
+  struct Added {
+    bool taken = false;        // it will be written
+    bool message_due = false;  // of an overflow
+  };
+  [[nodiscard]] Added add(RegisterFile& registers, const Entry& entry);
   // The log was started, stopped or moved: what has not been written yet is lost.
   void restart(const RegisterFile& registers);
   // There is something to write and nobody writes it: who gets true must flush().

@@ -22,6 +22,12 @@ void SeenDevices::forget_all() {
   for (auto& word : words_) word.store(0, std::memory_order_relaxed);
 }
 
+std::optional<Gpa> DeviceCommands::take(Ticket ticket) {
+  for (const One& one : open_)
+    if (one.serial == ticket.serial) return one.command;
+  return std::nullopt;
+}
+
 bool Shared::await(Place place, Ticket ticket) {
   const auto index = static_cast<std::size_t>(place);
   // Listed before it is asked about: then whoever settles it later either finds it listed, or did
@@ -46,12 +52,30 @@ bool Shared::can_go_on() {
       waiting, [this](Ticket ticket) { return ticket.serial != 0 && host.settled(ticket); });
 }
 
-void Shared::log_entry(RingLog& log, const RingLog::Entry& entry) {
+RingLog& Shared::log_of(LogKind kind) {
+  switch (kind) {
+    case LogKind::kEvents:
+      return events;
+    case LogKind::kRequests:
+      return requests_log;
+    case LogKind::kGuest:
+      return guest_log;
+  }
+  return events;
+}
+
+bool Shared::log_entry(LogKind kind, const RingLog::Entry& entry) {
   Outbox outbox;
   bool writer = false;
+  bool taken = false;
+  std::uint64_t entry_bytes = 0;
   {
     MutexLock lock(mutex);
-    if (log.add(registers, entry)) outbox.add(message_for(log.shape().own_message));
+    RingLog& log = log_of(kind);
+    entry_bytes = log.shape().entry_bytes;
+    const RingLog::Added added = log.add(registers, entry);
+    taken = added.taken;
+    if (added.message_due) outbox.add(message_for(log.shape().own_message));
     writer = log.begin_writing();
   }
   outbox.send(host);
@@ -59,15 +83,16 @@ void Shared::log_entry(RingLog& log, const RingLog::Entry& entry) {
     std::optional<RingLog::Slot> slot;
     {
       MutexLock lock(mutex);
-      slot = log.next();
+      slot = log_of(kind).next();
     }
-    if (!slot) return;
+    if (!slot) break;
     // In memory first, then the tail, then the interrupt.
-    const auto bytes = std::as_bytes(std::span(slot->entry)).first(log.shape().entry_bytes);
+    const auto bytes = std::as_bytes(std::span(slot->entry)).first(entry_bytes);
     const bool written = host.write_memory(slot->at, bytes).ok();
     Outbox told;
     {
       MutexLock lock(mutex);
+      RingLog& log = log_of(kind);
       if (log.publish(registers, *slot, written)) told.add(message_for(log.shape().own_message));
     }
     told.send(host);
@@ -75,6 +100,7 @@ void Shared::log_entry(RingLog& log, const RingLog::Entry& entry) {
       host.log(LogLevel::kWarning, LogTopic::kGuestError,
                "AMD-Vi: a log lies where no memory is, and was stopped");
   }
+  return taken;
 }
 
 void Shared::signal(std::uint64_t status_bit, std::uint64_t interrupt_enable,

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 
@@ -58,6 +59,28 @@ class SeenDevices {
   std::array<std::atomic<std::uint64_t>, 65536 / kBits> words_{};
 };
 
+// Which command asked a device's TLB: what a time-out names.
+class DeviceCommands {
+ public:
+  void add(Ticket ticket, Gpa command) {
+    if (open_.size() == kMost) open_.pop_front();
+    open_.push_back({ticket.serial, command});
+  }
+  // Also forgets those that are older.
+  [[nodiscard]] std::optional<Gpa> take(Ticket ticket);
+  void forget() { open_.clear(); }
+
+ private:
+  static constexpr std::size_t kMost = 1024;
+  struct One {
+    std::uint64_t serial;
+    Gpa command;
+  };
+  std::deque<One> open_;
+};
+
+enum class LogKind : std::uint8_t { kEvents, kRequests, kGuest };
+
 struct Shared {
   Shared(UnitHost& unit_host, const Options& options)
       : host(unit_host), capabilities(options), registers(options) {}
@@ -68,8 +91,9 @@ struct Shared {
   // Would a pass of the runner get further somewhere? For threads that are not the runner.
   [[nodiscard]] bool can_go_on() WEIR_EXCLUDES(mutex);
 
-  // Puts an entry into a log and writes what is to be written.
-  void log_entry(RingLog& log, const RingLog::Entry& entry) WEIR_EXCLUDES(mutex);
+  // Puts an entry into a log and writes what is to be written. False: there was no room for it.
+  bool log_entry(LogKind kind, const RingLog::Entry& entry) WEIR_EXCLUDES(mutex);
+  [[nodiscard]] RingLog& log_of(LogKind kind) WEIR_REQUIRES(mutex);
   // A status bit with its message.
   void signal(std::uint64_t status_bit, std::uint64_t interrupt_enable,
               const reg::Register& own_message) WEIR_EXCLUDES(mutex);
@@ -88,6 +112,7 @@ struct Shared {
   RingLog requests_log WEIR_GUARDED_BY(mutex){request_log_shape()};
   RingLog guest_log WEIR_GUARDED_BY(mutex){guest_log_shape()};
   std::optional<Msi> pci_msi WEIR_GUARDED_BY(mutex);
+  DeviceCommands device_commands WEIR_GUARDED_BY(mutex);
   Requests requests WEIR_GUARDED_BY(mutex);
   std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;  // power-on resets so far
   std::array<Ticket, kPlaces> parked WEIR_GUARDED_BY(mutex);

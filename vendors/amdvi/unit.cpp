@@ -8,6 +8,7 @@
 #include "vendors/amdvi/device_table.h"
 #include "vendors/amdvi/guest_apic.h"
 #include "vendors/amdvi/interrupts.h"
+#include "vendors/amdvi/page_requests.h"
 #include "vendors/amdvi/shared.h"
 #include "vendors/amdvi/translate.h"
 
@@ -137,14 +138,31 @@ Result<std::optional<Msi>, Fault> Unit::post_interrupt(const Request& request,
   return amdvi::post_interrupt(state_->shared, request, posted, memory);
 }
 
+std::optional<PageResponseCode> Unit::take_page_request(const PageRequest& request) {
+  return amdvi::take_page_request(state_->shared, request);
+}
+
+// IOTLB_INV_TIMEOUT; the command counts as carried out.
+void Unit::device_tlb_timed_out(Requester function, Ticket ticket) {
+  Shared& shared = state_->shared;
+  std::optional<Gpa> command;
+  {
+    MutexLock lock(shared.mutex);
+    command = shared.device_commands.take(ticket);
+  }
+  if (command) (void)shared.log_entry(LogKind::kEvents, make_timeout_event(function, *command));
+}
+
 void Unit::record(const Fault& fault) {
   if (!fault.recorded || fault.code == 0) return;
   Shared& shared = state_->shared;
   if (fault_detail::kOnlyFirst.is_set(fault.vendor_detail) &&
       !shared.faulted.first(fault.request.requester.bdf))
     return;
-  shared.log_entry(shared.events, make_event(fault));
+  (void)shared.log_entry(LogKind::kEvents, make_event(fault));
 }
+
+bool Unit::announces_mappings() const { return state_->shared.capabilities.options.caching_mode; }
 
 void Unit::poll() {
   if (state_->shared.can_go_on()) state_->run();
@@ -156,6 +174,7 @@ void Unit::reset() {
     MutexLock lock(shared.mutex);
     shared.registers = RegisterFile(shared.capabilities.options);
     restart_logs(shared);
+    shared.device_commands.forget();
     // Through the runner, so that a pass under way cannot turn translation on again afterwards.
     shared.requests = Requests{};
     shared.requests.enable = false;

@@ -50,7 +50,11 @@ class Unit final : public weir::Unit {
   [[nodiscard]] Result<std::optional<Msi>, Fault> post_interrupt(
       const Request& request, const RemappedInterrupt& posted,
       const pagetables::PhysicalMemory& memory) override;
+  [[nodiscard]] std::optional<PageResponseCode> take_page_request(
+      const PageRequest& request) override;
+  void device_tlb_timed_out(Requester function, Ticket ticket) override;
   void record(const Fault& fault) override;
+  [[nodiscard]] bool announces_mappings() const override;
   void poll() override;
   void reset() override;
 

@@ -22,55 +22,44 @@ namespace weir::vtd {
 
 inline constexpr std::uint64_t kMaxHandleMask = 15;  // MHMV: 2^15 entries with one flush
 
-// Beside each bit, the test that uses it (tests/vtd).
+// Which test uses what a bit promises stands in tests/vtd/capability_test.cpp.
 [[nodiscard]] constexpr std::uint64_t capability_value(const Options& from) {
   const Options options = settled(from);
   namespace cap = reg::cap;
-  return cap::kDomains.of(6) |                                     // ContextTest: 16-bit domain-ids
-         cap::kCachingMode.of(options.caching_mode) |              // CapabilityTest: nothing to do
-         cap::kWidth39.of(options.levels_3) |                      // WalkTest
-         cap::kWidth48.of(options.levels_4) |                      // WalkTest
-         cap::kWidth57.of(options.levels_5) |                      // WalkTest
-         cap::kMaxGuestWidth.of(options.address_bits - 1) |        // ContextTest: reason 4
-         cap::kFaultOffset.of(reg::frcd::kOffset / 16) |           // FaultTest
-         cap::kPages2m.of(options.pages_2m) |                      // WalkTest
-         cap::kPages1g.of(options.pages_1g) |                      // WalkTest
-         cap::kPageSelective.of(1) |                               // DescriptorTest
-         cap::kFaultRecords.of(options.fault_records - 1) |        // FaultTest
-         cap::kMaxAddressMask.of(options.max_address_mask) |       // DescriptorTest
-         cap::kWriteDrain.of(1) | cap::kReadDrain.of(1) |          // QueueParkingTest
-         cap::kFirstStage1g.of(options.first_stage_1g) |           // FirstStageTest
-         cap::kFirstStage5.of(options.first_stage_5) |             // FirstStageTest
-         cap::kPosted.of(options.posted_interrupts) |              // PostedTest
-         cap::kEnhancedSirtp.of(options.interrupt_remapping) |     // InterruptTest
-         cap::kEnhancedSrtp.of(1);                                 // CommandTest
+  return cap::kDomains.of(6) | cap::kCachingMode.of(options.caching_mode) |
+         cap::kWidth39.of(options.levels_3) | cap::kWidth48.of(options.levels_4) |
+         cap::kWidth57.of(options.levels_5) | cap::kMaxGuestWidth.of(options.address_bits - 1) |
+         cap::kFaultOffset.of(reg::frcd::kOffset / 16) | cap::kPages2m.of(options.pages_2m) |
+         cap::kPages1g.of(options.pages_1g) | cap::kPageSelective.of(1) |
+         cap::kFaultRecords.of(options.fault_records - 1) |
+         cap::kMaxAddressMask.of(options.max_address_mask) | cap::kWriteDrain.of(1) |
+         cap::kReadDrain.of(1) | cap::kProtectedLow.of(options.protected_memory) |
+         cap::kProtectedHigh.of(options.protected_memory) |
+         cap::kFirstStage1g.of(options.first_stage_1g) |
+         cap::kFirstStage5.of(options.first_stage_5) | cap::kPosted.of(options.posted_interrupts) |
+         cap::kEnhancedSirtp.of(options.interrupt_remapping) | cap::kEnhancedSrtp.of(1);
 }
 
 [[nodiscard]] constexpr std::uint64_t extended_capability_value(const Options& from) {
   const Options options = settled(from);
   namespace ecap = reg::ecap;
-  return ecap::kCoherent.of(1) |                    // guest memory is one coherent memory here
-         ecap::kQueued.of(1) |                      // QueueTest
-         ecap::kDeviceTlb.of(options.device_tlb) |  // ContextTest, DescriptorTest
-         ecap::kPassThrough.of(1) |                 // ContextTest
-         ecap::kSnoopControl.of(options.snoop_control) |  // WalkTest
-         ecap::kIotlbOffset.of(reg::kIotlbBlock / 16) |   // CommandTest
-         ecap::kInterruptRemapping.of(options.interrupt_remapping) |                // InterruptTest
-         ecap::kExtendedInterrupt.of(options.extended_interrupts) |                 // InterruptTest
-         ecap::kMaxHandleMask.of(options.interrupt_remapping ? kMaxHandleMask : 0) |  // InterruptTest
-         ecap::kScalable.of(options.scalable) |           // PasidTest
-         ecap::kSecondStage.of(options.second_stage) |    // PasidTest
-         ecap::kFirstStage.of(options.first_stage) |      // FirstStageTest
-         ecap::kNested.of(options.nested) |               // NestedTest
-         ecap::kPasid.of(options.pasid_bits != 0) |       // PasidTest
-         ecap::kPasidSize.of(options.pasid_bits != 0 ? options.pasid_bits - 1 : 0) |  // PasidTest
-         ecap::kRidPasid.of(options.rid_pasid) |                  // PasidTest
-         ecap::kSupervisor.of(options.supervisor_requests) |      // FirstStageTest
-         ecap::kExecute.of(options.execute_requests) |            // FirstStageTest
-         ecap::kExtendedAccessed.of(options.extended_accessed) |  // FirstStageTest
-         ecap::kSecondStageDirty.of(options.second_stage_dirty) |  // PasidTest
-         ecap::kWalkCoherency.of(options.walk_coherency) |         // FirstStageTest, PasidTest
-         ecap::kAbortDma.of(options.abort_dma);                    // PasidTest
+  return ecap::kCoherent.of(1) |  // guest memory is one coherent memory here
+         ecap::kQueued.of(1) | ecap::kDeviceTlb.of(options.device_tlb) | ecap::kPassThrough.of(1) |
+         ecap::kSnoopControl.of(options.snoop_control) |
+         ecap::kIotlbOffset.of(reg::kIotlbBlock / 16) |
+         ecap::kInterruptRemapping.of(options.interrupt_remapping) |
+         ecap::kExtendedInterrupt.of(options.extended_interrupts) |
+         ecap::kMaxHandleMask.of(options.interrupt_remapping ? kMaxHandleMask : 0) |
+         ecap::kPageRequests.of(options.page_requests) |
+         ecap::kPageRequestDrain.of(options.page_requests) | ecap::kScalable.of(options.scalable) |
+         ecap::kSecondStage.of(options.second_stage) | ecap::kFirstStage.of(options.first_stage) |
+         ecap::kNested.of(options.nested) | ecap::kPasid.of(options.pasid_bits != 0) |
+         ecap::kPasidSize.of(options.pasid_bits != 0 ? options.pasid_bits - 1 : 0) |
+         ecap::kRidPasid.of(options.rid_pasid) | ecap::kSupervisor.of(options.supervisor_requests) |
+         ecap::kExecute.of(options.execute_requests) |
+         ecap::kExtendedAccessed.of(options.extended_accessed) |
+         ecap::kSecondStageDirty.of(options.second_stage_dirty) |
+         ecap::kWalkCoherency.of(options.walk_coherency) | ecap::kAbortDma.of(options.abort_dma);
 }
 
 struct Capabilities {

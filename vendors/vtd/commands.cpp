@@ -70,15 +70,39 @@ void Commands::take_up(Shared& shared, const Requests& requests) {
     root_ = PendingRoot{.contexts = shared.host.invalidate({.scope = iotlb::Scope::kContextAll}),
                         .translations = shared.host.invalidate({.scope = iotlb::Scope::kAll})};
   }
-  if (requests.translation) {
-    shared.host.set_mode(*requests.translation ? UnitMode::kTranslating : UnitMode::kOff);
-    // In-flight requests drain before TES changes (10.4.4).
-    translation_ = Pending{.ticket = WEIR_BUG(kModeShownEarly) ? Ticket{} : shared.host.drain(),
-                           .outcome = global::kTranslation.of(*requests.translation)};
-  }
+  take_up_modes(shared, requests);
   take_up_interrupts(shared, requests);
   if (requests.context) context_ = start_context_command(shared);
   if (requests.iotlb) iotlb_ = start_iotlb_command(shared);
+}
+
+void Commands::take_up_modes(Shared& shared, const Requests& requests) {
+  if (!requests.translation && !requests.protection) return;
+  const bool watched = shared.protection.is_on() || requests.protection;
+  // Release: pairs with the acquire in Unit::read_context.
+  if (requests.translation)
+    shared.translating.store(*requests.translation, std::memory_order_release);
+  if (requests.protection) {
+    MutexLock lock(shared.mutex);
+    shared.protection.store(shared.registers, *requests.protection);
+  }
+  // Relaxed: the runner alone stores it.
+  const bool translating = shared.translating.load(std::memory_order_relaxed);
+  const bool asked = translating || shared.protection.is_on();
+  shared.host.set_mode(asked ? UnitMode::kTranslating : UnitMode::kOff);
+  if (watched) {
+    // Contexts of identity become others; the drain below stands for what is in flight.
+    (void)shared.host.invalidate({.scope = iotlb::Scope::kContextAll});
+    (void)shared.host.invalidate(
+        {.scope = iotlb::Scope::kDomain, .domain = ProtectedMemory::kIdentityDomain});
+  }
+  // In-flight requests drain before TES and PRS change (10.4.4, 10.4.16).
+  const Ticket ticket = WEIR_BUG(kModeShownEarly) ? Ticket{} : shared.host.drain();
+  if (requests.translation)
+    translation_ =
+        Pending{.ticket = ticket, .outcome = global::kTranslation.of(*requests.translation)};
+  if (requests.protection)
+    protection_ = Pending{.ticket = ticket, .outcome = reg::pmen::kStatus.of(*requests.protection)};
 }
 
 // What messages meet is stored before the invalidation, whose ticket stands for those that have met
@@ -202,6 +226,10 @@ void Commands::finish(Shared& shared, std::uint64_t resets) {
     translation_.reset();
   }
   finish_interrupts(shared, resets);
+  if (protection_ && shared.await(Place::kProtection, protection_->ticket)) {
+    publish(reg::pmen::kRegister, reg::pmen::kStatus.kMask, protection_->outcome);
+    protection_.reset();
+  }
   if (context_ && shared.await(Place::kContextCommand, context_->ticket)) {
     publish(ccmd::kRegister, ccmd::kLayout.defined, context_->outcome);
     context_.reset();

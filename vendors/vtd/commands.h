@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The commands that registers carry: translation and interrupt remapping, their tables, compatibility
-// format (GCMD_REG), context and IOTLB invalidation (CCMD_REG, IOTLB_REG). accept() belongs to a register write, under the unit's
-// lock; pass() to the runner, which has none. A command's status bit changes only when everything
-// that rests on the old state has ended (L1).
+// The commands that registers carry: translation and interrupt remapping, their tables,
+// compatibility format (GCMD_REG), context and IOTLB invalidation (CCMD_REG, IOTLB_REG). accept()
+// belongs to a register write, under the unit's lock; pass() to the runner, which has none. A
+// command's status bit changes only when everything that rests on the old state has ended (L1).
 //
 // Never waits: what is not settled is asked about again in the next pass.
 #pragma once
@@ -40,6 +40,7 @@ class Commands {
     Ticket contexts{};
     Ticket translations{};
   };
+  void take_up_modes(Shared& shared, const Requests& requests) WEIR_EXCLUDES(shared.mutex);
   void take_up_interrupts(Shared& shared, const Requests& requests) WEIR_EXCLUDES(shared.mutex);
   void finish_interrupts(Shared& shared, std::uint64_t resets) WEIR_EXCLUDES(shared.mutex);
   [[nodiscard]] static Pending start_context_command(Shared& shared) WEIR_EXCLUDES(shared.mutex);
@@ -49,6 +50,7 @@ class Commands {
   std::optional<PendingRoot> root_;
   std::optional<Pending> context_;
   std::optional<Pending> iotlb_;
+  std::optional<Pending> protection_;
   std::optional<Ticket> interrupt_table_;
   std::optional<Pending> remapping_;
   std::optional<Pending> compatibility_;

@@ -77,6 +77,12 @@ Fault make_fault(const Request& request, Code code, FaultReason reason, bool sil
   fault.reason = reason;
   fault.code = static_cast<std::uint16_t>(code);
   fault.recorded = !(silenced && silenced_by_fpd(code));
+  // A translation request that merely finds nothing is answered with neither R nor W, and no fault
+  // is recorded for it: the device may ask for the page (7.2).
+  if (request.address_type == AddressType::kTranslationRequest && is_recoverable(code)) {
+    fault.recorded = false;
+    fault.ats = AtsStatus::kSuccess;
+  }
   return fault;
 }
 
@@ -137,6 +143,55 @@ Result<iotlb::Context, Fault> read_any_context(const Request& request,
   return Reading{.request = request}.fault(Code::kRootAddressInvalid, FaultReason::kRootReserved);
 }
 
+std::optional<iotlb::Context> absent_context(const Fault& fault) {
+  const auto code = static_cast<Code>(fault.code);
+  // What RTADDR_REG is about is no entry; and what cannot be read may be readable next time.
+  if (fault.code == 0 || code == Code::kRootAddressInvalid || code == Code::kPasidInLegacyMode ||
+      fault.reason == FaultReason::kRootUnreadable ||
+      fault.reason == FaultReason::kContextUnreadable ||
+      fault.reason == FaultReason::kPasidUnreadable || !is_plain(fault.request))
+    return std::nullopt;
+  iotlb::Context context;
+  context.kind = iotlb::ContextKind::kBlocked;
+  context.silence_faults = !fault.recorded;
+  context.vendor_bits = static_cast<std::uint32_t>(
+      context_bits::kBlockedCode.of(fault.code) |
+      context_bits::kBlockedReason.of(static_cast<std::uint64_t>(fault.reason)));
+  return context;
+}
+
+Fault blocked_fault(const iotlb::Context& context, const Request& request) {
+  return make_fault(request, static_cast<Code>(context_bits::kBlockedCode.get(context.vendor_bits)),
+                    static_cast<FaultReason>(context_bits::kBlockedReason.get(context.vendor_bits)),
+                    context.silence_faults);
+}
+
+std::optional<Fault> check_page_request(const PageRequest& page,
+                                        const pagetables::PhysicalMemory& memory,
+                                        const Capabilities& capabilities,
+                                        std::uint64_t root_address) {
+  const Request request{.requester = page.requester,
+                        .pasid = page.pasid,
+                        .iova = page.page,
+                        .size = kPageSize,
+                        .access = page.write ? Access::kWrite : Access::kRead,
+                        .privileged = page.privileged,
+                        .execute = page.execute};
+  const auto refused = [](Fault fault) {
+    fault.vendor_detail = kPageRequestDetail;
+    return std::optional(fault);
+  };
+  if (reg::rtaddr::decode_mode(root_address) == reg::rtaddr::Mode::kLegacy)
+    return refused(
+        make_fault(request, Code::kPageRequestInLegacy, FaultReason::kRequestTypeBlocked, false));
+  const auto context = read_any_context(request, memory, capabilities, root_address);
+  if (!context) return refused(context.error());
+  if (!context_bits::kPageRequests.is_set(context->vendor_bits))
+    return refused(make_fault(request, Code::kPageRequestsDisabled,
+                              FaultReason::kRequestTypeBlocked, context->silence_faults));
+  return std::nullopt;
+}
+
 Fault deny_request(const iotlb::Context& context, const Request& request, Denial denial) {
   const auto fault = [&](Code legacy, Code scalable, FaultReason reason) {
     const bool is_scalable = context_bits::kScalable.is_set(context.vendor_bits);
@@ -157,6 +212,7 @@ Fault deny_request(const iotlb::Context& context, const Request& request, Denial
 
 std::optional<Fault> check_request(const iotlb::Context& context, const Request& request,
                                    const Capabilities& capabilities) {
+  if (context.kind == iotlb::ContextKind::kBlocked) return blocked_fault(context, request);
   if (context_bits::kScalable.is_set(context.vendor_bits))
     return check_scalable_request(context, request, capabilities);
   const bool silenced = context.silence_faults;

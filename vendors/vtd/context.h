@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/request.h"
 #include "base/result.h"
+#include "iommu/ats.h"
 #include "iotlb/context.h"
 #include "pagetables/physical_memory.h"
 #include "vendors/vtd/capabilities.h"
@@ -25,6 +26,17 @@ namespace weir::vtd {
 [[nodiscard]] Result<iotlb::Context, Fault> read_any_context(
     const Request& request, const pagetables::PhysicalMemory& memory,
     const Capabilities& capabilities, std::uint64_t root_address);
+
+// A context in which every request meets `fault`, to be cached under domain 0 (CAP.CM); nothing if
+// the fault is none of a context's.
+[[nodiscard]] std::optional<iotlb::Context> absent_context(const Fault& fault);
+[[nodiscard]] Fault blocked_fault(const iotlb::Context& context, const Request& request);
+
+// May this page request go into the queue? The fault it meets otherwise.
+[[nodiscard]] std::optional<Fault> check_page_request(const PageRequest& request,
+                                                      const pagetables::PhysicalMemory& memory,
+                                                      const Capabilities& capabilities,
+                                                      std::uint64_t root_address);
 
 // The fault of a request that the requester's own rights refuse. Legacy mode knows reading and
 // writing only.

@@ -17,8 +17,12 @@ inline constexpr Bit<5> kSecondStageDirty{"SSADE"};
 inline constexpr Bit<6> kExtendedAccessed{"EAFE"};
 inline constexpr Bit<7> kNoSnoop{"walks do not snoop: accessed and dirty bits cannot be set"};
 inline constexpr Bit<8> kPageRequests{"PRE"};
+inline constexpr Bit<9> kIdentity{"identity, but for protected memory"};
+// Of a blocked context: the fault that every request meets.
+inline constexpr Field<23, 16> kBlockedReason{"FaultReason"};
+inline constexpr Field<31, 24> kBlockedCode{"Code"};
 inline constexpr auto kLayout =
     layout<32>(kScalable, kSupervisor, kExecute, kSecondStageDirty, kExtendedAccessed, kNoSnoop,
-               kPageRequests);
+               kPageRequests, kIdentity, kBlockedReason, kBlockedCode);
 
 }  // namespace weir::vtd::context_bits

@@ -91,12 +91,13 @@ inline constexpr auto kHigh = kAllReserved;
 namespace wait {
 inline constexpr std::uint64_t kType = 5;
 inline constexpr Field<63, 32> kData{"SDATA", "status data", "6.5.2.8"};
-// PD (bit 7, page-request drain) is reserved while ECAP.PRS is 0, so it is no field here.
+// Reserved while ECAP.PDS is 0.
+inline constexpr Bit<7> kDrainPages{"PD", "page-request drain", "6.5.2.8"};
 inline constexpr Bit<6> kFence{"FN", "fence", "6.5.2.8"};
 inline constexpr Bit<5> kStatusWrite{"SW", "status write", "6.5.2.8"};
 inline constexpr Bit<4> kInterrupt{"IF", "interrupt flag", "6.5.2.8"};
 inline constexpr auto kLow =
-    layout<64>(kData, kFence, kStatusWrite, kInterrupt, kTypeLow, kTypeHigh);
+    layout<64>(kData, kDrainPages, kFence, kStatusWrite, kInterrupt, kTypeLow, kTypeHigh);
 inline constexpr Field<63, 2> kAddress{"SADDR", "status address", "6.5.2.8"};
 inline constexpr auto kHigh = layout<64>(kAddress);
 }  // namespace wait
@@ -126,5 +127,34 @@ inline constexpr std::uint64_t kGlobal = 3;
 inline constexpr auto kLow = layout<64>(kPasid, kDomain, kGranularity, kTypeLow, kTypeHigh);
 inline constexpr auto kHigh = kAllReserved;
 }  // namespace pasid_cache
+
+namespace pasid_device_tlb {
+inline constexpr std::uint64_t kType = 8;
+inline constexpr Field<63, 52> kFunctionHigh{"PFSID[15:4]", "physical function", "6.5.2.6"};
+inline constexpr Field<51, 32> kPasid{"PASID", "PASID", "6.5.2.6"};
+inline constexpr Field<31, 16> kSource{"SID", "source-id", "6.5.2.6"};
+inline constexpr Field<15, 12> kFunctionLow{"PFSID[3:0]", "physical function", "6.5.2.6"};
+inline constexpr Field<8, 4> kPending{"MIP", "maximum invalidations pending", "6.5.2.6"};
+inline constexpr auto kLow =
+    layout<64>(kFunctionHigh, kPasid, kSource, kFunctionLow, kTypeHigh, kPending, kTypeLow);
+inline constexpr Field<63, 12> kAddress{"ADDR", "address", "6.5.2.6"};
+inline constexpr Bit<11> kSize{"S", "size encoded in the address", "6.5.2.6"};
+inline constexpr Bit<0> kGlobal{"G", "of every PASID", "6.5.2.6"};
+inline constexpr auto kHigh = layout<64>(kAddress, kSize, kGlobal);
+}  // namespace pasid_device_tlb
+
+namespace page_response {
+inline constexpr std::uint64_t kType = 9;
+inline constexpr Field<51, 32> kPasid{"PASID", "PASID", "7.5"};
+inline constexpr Field<31, 16> kSource{"RID", "requester-id", "7.5"};
+inline constexpr Field<15, 12> kCode{"RC", "response code", "7.5"};
+inline constexpr Bit<5> kPrivateData{"PDP", "private data present", "7.5"};
+inline constexpr Bit<4> kPasidPresent{"PP", "PASID present", "7.5"};
+inline constexpr auto kLow =
+    layout<64>(kPasid, kSource, kCode, kPrivateData, kPasidPresent, kTypeLow, kTypeHigh);
+inline constexpr Field<11, 3> kGroup{"PRGI", "page request group index", "7.5"};
+inline constexpr Bit<2> kLast{"LPIG", "last page in group", "7.5"};
+inline constexpr auto kHigh = layout<64>(kGroup, kLast);
+}  // namespace page_response
 
 }  // namespace weir::vtd::descriptor

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The unit's own message-signalled events: the fault event (10.4.10 to 10.4.13) and the
-// invalidation completion event (10.4.25 to 10.4.28). A masked event stays pending in IP; it goes
-// out when software unmasks it, and lapses when software has serviced every status bit behind it
-// first.
+// The unit's own message-signalled events: the fault event (10.4.10 to 10.4.13), the invalidation
+// completion event (10.4.25 to 10.4.28) and the page request event (10.4.35 to 10.4.38). A masked
+// event stays pending in IP; it goes out when software unmasks it, and lapses when software has
+// serviced every status bit behind it first.
 //
 // Works on the register file under the unit's lock; the messages it answers with are sent by the
 // caller once the lock is gone. Never sends by itself.
@@ -27,6 +27,7 @@ struct Event {
 };
 inline constexpr Event kFaultEvent{reg::kFectl, reg::kFedata, reg::kFeaddr, reg::kFeuaddr};
 inline constexpr Event kCompletionEvent{reg::kIectl, reg::kIedata, reg::kIeaddr, reg::kIeuaddr};
+inline constexpr Event kPageRequestEvent{reg::kPectl, reg::kPedata, reg::kPeaddr, reg::kPeuaddr};
 
 // A new interrupt condition: the message to send, or nothing while masked.
 [[nodiscard]] std::optional<Msi> signal(RegisterFile& registers, const Event& event);

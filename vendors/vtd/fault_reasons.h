@@ -42,51 +42,51 @@ enum class Code : std::uint8_t {
   kPasidInLegacyMode = 0x31,    // RTA.2: request with PASID under TTM 00
   kPageRequestInLegacy = 0x32,  // RTA.3: page request under TTM 00
   // Scalable mode: who is this.
-  kScalableRootAccess = 0x38,        // SRT.1
-  kScalableRootNotPresent = 0x39,    // SRT.2
-  kScalableRootReserved = 0x3a,      // SRT.3
-  kScalableContextAccess = 0x40,     // SCT.1
-  kScalableContextNotPresent = 0x41, // SCT.2
-  kScalableContextReserved = 0x42,   // SCT.3
-  kScalableContextInvalid = 0x43,    // SCT.4
-  kDeviceTlbDisabled = 0x44,         // SCT.5: DTE is 0
-  kPasidDisabled = 0x45,             // SCT.6: PASIDE is 0
-  kPasidTooLarge = 0x46,             // SCT.7: beyond PDTS
-  kPageRequestsDisabled = 0x47,      // SCT.8: PRE is 0
-  kRidPasidInvalid = 0x48,           // SCT.9
-  kDirectoryAccess = 0x50,           // SPD.1
-  kDirectoryNotPresent = 0x51,       // SPD.2
-  kDirectoryReserved = 0x52,         // SPD.3
-  kPasidAccess = 0x58,               // SPT.1
-  kPasidNotPresent = 0x59,           // SPT.2
-  kPasidReserved = 0x5a,             // SPT.3
-  kPasidInvalid = 0x5b,              // SPT.4
-  kExecuteDisabled = 0x5c,           // SPT.5: ERE is 0
-  kSupervisorDisabled = 0x5d,        // SPT.6: SRE is 0
+  kScalableRootAccess = 0x38,         // SRT.1
+  kScalableRootNotPresent = 0x39,     // SRT.2
+  kScalableRootReserved = 0x3a,       // SRT.3
+  kScalableContextAccess = 0x40,      // SCT.1
+  kScalableContextNotPresent = 0x41,  // SCT.2
+  kScalableContextReserved = 0x42,    // SCT.3
+  kScalableContextInvalid = 0x43,     // SCT.4
+  kDeviceTlbDisabled = 0x44,          // SCT.5: DTE is 0
+  kPasidDisabled = 0x45,              // SCT.6: PASIDE is 0
+  kPasidTooLarge = 0x46,              // SCT.7: beyond PDTS
+  kPageRequestsDisabled = 0x47,       // SCT.8: PRE is 0
+  kRidPasidInvalid = 0x48,            // SCT.9
+  kDirectoryAccess = 0x50,            // SPD.1
+  kDirectoryNotPresent = 0x51,        // SPD.2
+  kDirectoryReserved = 0x52,          // SPD.3
+  kPasidAccess = 0x58,                // SPT.1
+  kPasidNotPresent = 0x59,            // SPT.2
+  kPasidReserved = 0x5a,              // SPT.3
+  kPasidInvalid = 0x5b,               // SPT.4
+  kExecuteDisabled = 0x5c,            // SPT.5: ERE is 0
+  kSupervisorDisabled = 0x5d,         // SPT.6: SRE is 0
   // Scalable mode: tables.
-  kFirstAccess = 0x70,            // SFS.1
-  kFirstNotPresent = 0x71,        // SFS.2
-  kFirstReserved = 0x72,          // SFS.3
-  kFirstTableAccess = 0x73,       // SFS.4: by FSPTPTR
-  kFirstBeyondSecond = 0x74,      // SFS.5: nested: a table's address beyond the second stage
-  kFirstTableNoRead = 0x75,       // SFS.6: nested: the first table is not readable
-  kFirstNoRead = 0x76,            // SFS.7: nested: a later table is not readable
-  kFirstNoWrite = 0x77,           // SFS.8: nested: a table whose A or D is due is not writable
-  kSecondAccess = 0x78,           // SSS.1
-  kSecondReserved = 0x7a,         // SSS.3
-  kSecondTableAccess = 0x7b,      // SSS.4: by SSPTPTR
-  kSecondUpdateNoSnoop = 0x7c,    // SSS.5: A or D due where walks do not snoop
-  kSecondUpdateFailed = 0x7d,     // SSS.6
-  kNonCanonical = 0x80,           // SGN.1
-  kNotUser = 0x81,                // SGN.2
-  kNoExecute = 0x82,              // SGN.3
-  kBeyondHardware = 0x83,         // SGN.4
-  kBeyondSecondStage = 0x84,      // SGN.5
-  kScalableNoWrite = 0x85,        // SGN.6
-  kScalableNoRead = 0x86,         // SGN.7
-  kScalableInterruptRange = 0x87, // SGN.8
-  kFirstUpdateNoSnoop = 0x90,     // SFS.9
-  kUpdateFailed = 0x91,           // SFS.10
+  kFirstAccess = 0x70,             // SFS.1
+  kFirstNotPresent = 0x71,         // SFS.2
+  kFirstReserved = 0x72,           // SFS.3
+  kFirstTableAccess = 0x73,        // SFS.4: by FSPTPTR
+  kFirstBeyondSecond = 0x74,       // SFS.5: nested: a table's address beyond the second stage
+  kFirstTableNoRead = 0x75,        // SFS.6: nested: the first table is not readable
+  kFirstNoRead = 0x76,             // SFS.7: nested: a later table is not readable
+  kFirstNoWrite = 0x77,            // SFS.8: nested: a table whose A or D is due is not writable
+  kSecondAccess = 0x78,            // SSS.1
+  kSecondReserved = 0x7a,          // SSS.3
+  kSecondTableAccess = 0x7b,       // SSS.4: by SSPTPTR
+  kSecondUpdateNoSnoop = 0x7c,     // SSS.5: A or D due where walks do not snoop
+  kSecondUpdateFailed = 0x7d,      // SSS.6
+  kNonCanonical = 0x80,            // SGN.1
+  kNotUser = 0x81,                 // SGN.2
+  kNoExecute = 0x82,               // SGN.3
+  kBeyondHardware = 0x83,          // SGN.4
+  kBeyondSecondStage = 0x84,       // SGN.5
+  kScalableNoWrite = 0x85,         // SGN.6
+  kScalableNoRead = 0x86,          // SGN.7
+  kScalableInterruptRange = 0x87,  // SGN.8
+  kFirstUpdateNoSnoop = 0x90,      // SFS.9
+  kUpdateFailed = 0x91,            // SFS.10
 };
 
 // Is the fault found before any entry with an FPD was there, or one of those that FPD leaves alone?
@@ -167,6 +167,16 @@ enum class Code : std::uint8_t {
       return true;
   }
   return false;
+}
+
+// Conditions that a translation request may meet and that are no error: an address out of reach, a
+// page that is not there or not allowed, a PASID that has no entry (yet).
+[[nodiscard]] constexpr bool is_recoverable(Code code) {
+  return code == Code::kBeyondWidth || code == Code::kNoWrite || code == Code::kNoRead ||
+         code == Code::kDirectoryNotPresent || code == Code::kPasidNotPresent ||
+         code == Code::kExecuteDisabled || code == Code::kSupervisorDisabled ||
+         (code >= Code::kFirstAccess && code <= Code::kFirstNoWrite) ||
+         (code >= Code::kNonCanonical && code <= Code::kScalableNoRead);
 }
 
 [[nodiscard]] constexpr bool is_of_interrupts(std::uint16_t code) {

@@ -3,6 +3,7 @@
 
 #include "vendors/vtd/events.h"
 #include "vendors/vtd/fault_reasons.h"
+#include "vendors/vtd/reading.h"
 
 namespace weir::vtd {
 namespace {
@@ -11,8 +12,9 @@ namespace frcd = reg::frcd;
 namespace fsts = reg::fsts;
 
 // T1 and T2: 00 write, 10 read, 01 page request, 11 atomic (10.4.14).
-[[nodiscard]] std::uint64_t type_bits(Access access) {
-  switch (access) {
+[[nodiscard]] std::uint64_t type_bits(const Fault& fault) {
+  if (is_of_page_request(fault)) return frcd::kType2.kMask;
+  switch (fault.request.access) {
     case Access::kWrite:
       return 0;
     case Access::kRead:
@@ -44,10 +46,10 @@ namespace fsts = reg::fsts;
 
 // AT is reserved while ECAP.DT is 0.
 [[nodiscard]] std::uint64_t high_word(const Options& options, const Fault& fault) {
-  return frcd::kFault.kMask | type_bits(fault.request.access) |
+  return frcd::kFault.kMask | type_bits(fault) |
          (options.device_tlb ? address_type_bits(fault.request.address_type) : 0) |
-         (options.pasid_bits != 0 ? prefix_bits(fault.request) : 0) |
-         frcd::kReason.of(fault.code) | frcd::kSource.of(fault.request.requester.bdf);
+         (options.pasid_bits != 0 ? prefix_bits(fault.request) : 0) | frcd::kReason.of(fault.code) |
+         frcd::kSource.of(fault.request.requester.bdf);
 }
 
 // FI: the page, with address bits from MGAW on zero; of an interrupt request, the index (10.4.14).

@@ -44,7 +44,8 @@ class InterruptEntries {
     if (!strict_) return;
     const MutexLock lock(mutex_);
     ++flushes_;
-    std::erase_if(kept_, [=](const auto& kept) { return kept.first >= first && kept.first <= last; });
+    std::erase_if(kept_,
+                  [=](const auto& kept) { return kept.first >= first && kept.first <= last; });
   }
 
  private:

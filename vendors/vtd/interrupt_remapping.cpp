@@ -28,16 +28,14 @@ struct Message {
 };
 
 [[nodiscard]] bool is_extended(const InterruptTable& table) {
-  return table.capabilities.options.extended_interrupts &&
-         reg::irta::kExtended.is_set(table.state);
+  return table.capabilities.options.extended_interrupts && reg::irta::kExtended.is_set(table.state);
 }
 
 // Handle and subhandle are added without wrapping: FFFFh + 1 is beyond every table.
 [[nodiscard]] std::uint32_t index_of(Msi msi) {
   namespace address = interrupt_address;
-  const std::uint64_t handle =
-      interrupt_handle::kLow.of(address::kHandleLow.get(msi.address)) |
-      interrupt_handle::kHigh.of(address::kHandleHigh.get(msi.address));
+  const std::uint64_t handle = interrupt_handle::kLow.of(address::kHandleLow.get(msi.address)) |
+                               interrupt_handle::kHigh.of(address::kHandleHigh.get(msi.address));
   const bool more = address::kSubhandleValid.is_set(msi.address);
   return static_cast<std::uint32_t>(handle + (more ? interrupt_data::kSubhandle.get(msi.data) : 0));
 }
@@ -117,15 +115,15 @@ struct Message {
       index);
 }
 
-[[nodiscard]] RemappedInterrupt posted(const EntryWords& words, std::uint32_t index, bool silenced) {
+[[nodiscard]] RemappedInterrupt posted(const EntryWords& words, std::uint32_t index,
+                                       bool silenced) {
   namespace pe = posted_entry;
   RemappedInterrupt result;
   result.kind = RemappedInterrupt::Kind::kPosted;
   result.interrupt.vector = static_cast<std::uint8_t>(entry::kVector.get(words[0]));
   result.index = index;
-  result.descriptor =
-      Gpa(descriptor_address::kHigh.of(pe::kDescriptorHigh.get(words[1])) |
-          descriptor_address::kLow.of(pe::kDescriptorLow.get(words[0])));
+  result.descriptor = Gpa(descriptor_address::kHigh.of(pe::kDescriptorHigh.get(words[1])) |
+                          descriptor_address::kLow.of(pe::kDescriptorLow.get(words[0])));
   result.urgent = pe::kUrgent.is_set(words[0]);
   result.vendor_detail = silenced ? 1 : 0;
   return result;
@@ -156,8 +154,7 @@ Result<RemappedInterrupt, Fault> remap(const InterruptTable& table, const Reques
   auto words = table.entries.find(message.index);
   if (!words) {
     const auto loaded = pagetables::load_pair(memory, Gpa(message.entry_at));
-    if (!loaded)
-      return message.fault(Code::kInterruptAccess, FaultReason::kInterruptUnreadable);
+    if (!loaded) return message.fault(Code::kInterruptAccess, FaultReason::kInterruptUnreadable);
     words = *loaded;
     if (entry::kPresent.is_set((*words)[0])) table.entries.fill(ticket, message.index, *words);
   }
@@ -182,8 +179,8 @@ Result<std::optional<Msi>, Fault> post(const InterruptTable& table, const Reques
                         .entry_at = posted.descriptor.value(),
                         .silenced = posted.vendor_detail != 0};
   const Gpa control_at = posted.descriptor + pd::kControlAt;
-  const Gpa request_at = posted.descriptor +
-                         pd::kRequestWord.get(posted.interrupt.vector) * sizeof(std::uint64_t);
+  const Gpa request_at =
+      posted.descriptor + pd::kRequestWord.get(posted.interrupt.vector) * sizeof(std::uint64_t);
   const unsigned bit = static_cast<unsigned>(pd::kRequestBit.get(posted.interrupt.vector));
   const auto unreadable = [&message] {
     return message.fault(Code::kDescriptorAccess, FaultReason::kInterruptUnreadable);
@@ -218,8 +215,8 @@ Result<std::optional<Msi>, Fault> post(const InterruptTable& table, const Reques
   });
   if (!before) return unreadable();
   if (!notify(*before)) return std::optional<Msi>{};
-  const std::uint64_t destination = is_extended(table) ? pd::kDestination.get(*before)
-                                                       : pd::kShortDestination.get(*before);
+  const std::uint64_t destination =
+      is_extended(table) ? pd::kDestination.get(*before) : pd::kShortDestination.get(*before);
   return std::optional(to_msi({.destination = static_cast<std::uint32_t>(destination),
                                .vector = static_cast<std::uint8_t>(pd::kVector.get(*before))}));
 }

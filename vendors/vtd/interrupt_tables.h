@@ -82,10 +82,9 @@ inline constexpr auto kHigh =
 namespace posted_entry {
 inline constexpr Field<63, 38> kDescriptorLow{"PDA[31:6]", "posted descriptor address", "9.11"};
 inline constexpr Bit<14> kUrgent{"URG", "urgent", "9.11"};
-inline constexpr auto kLow =
-    layout<64>(kDescriptorLow, interrupt_entry::kVector, interrupt_entry::kPosted, kUrgent,
-               interrupt_entry::kIgnored, interrupt_entry::kFaultDisable,
-               interrupt_entry::kPresent);
+inline constexpr auto kLow = layout<64>(
+    kDescriptorLow, interrupt_entry::kVector, interrupt_entry::kPosted, kUrgent,
+    interrupt_entry::kIgnored, interrupt_entry::kFaultDisable, interrupt_entry::kPresent);
 inline constexpr Field<63, 32> kDescriptorHigh{"PDA[63:32]", "posted descriptor address", "9.11"};
 inline constexpr auto kHigh =
     layout<64>(kDescriptorHigh, interrupt_entry::kSourceValidation,

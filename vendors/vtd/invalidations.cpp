@@ -130,9 +130,13 @@ namespace {
   return Command(*invalidation);
 }
 
-[[nodiscard]] Result<Command, Error> decode_wait(const Words& words) {
+[[nodiscard]] Result<Command, Error> decode_wait(const Words& words, const Options& options) {
   using namespace wait;
   if (!clean(words, kLow, kHigh)) return Failure{Error::kReservedField};
+  // Page requests that came before are in their queue already, so that a drain of them adds
+  // nothing.
+  if (kDrainPages.is_set(words.low) && !options.page_requests)
+    return Failure{Error::kReservedField};
   // FN needs no word of its own: descriptors are always taken up in order, and none after a wait
   // before it has completed.
   Wait result;
@@ -201,9 +205,72 @@ namespace {
   return Command(result);
 }
 
+// One page, or as many as the lowest address bit that is clear says (PCIe 10.3.1).
+[[nodiscard]] AddressRange<Iova> device_range(std::uint64_t address, bool sized) {
+  unsigned bits = kPageLg2;
+  for (; sized && bits < 64 && (address & bit_mask(bits, bits)) != 0; ++bits) {
+  }
+  return pages(address, sized ? bits - kPageLg2 + 1U : 0);
+}
+
+[[nodiscard]] Result<Command, Error> decode_device_tlb(const Words& words, std::uint16_t segment) {
+  using namespace device_tlb;
+  if (!clean(words, kLow, kHigh)) return Failure{Error::kReservedField};
+  iotlb::Invalidation result{.scope = iotlb::Scope::kDeviceTlb};
+  result.requester =
+      Requester::from_sid(static_cast<std::uint16_t>(kSource.get(words.low)), segment);
+  result.range = device_range(kAddress.in_place(words.high), kSize.is_set(words.high));
+  return Command(result);
+}
+
+[[nodiscard]] Result<Command, Error> decode_pasid_device_tlb(const Words& words,
+                                                             std::uint16_t segment) {
+  using namespace pasid_device_tlb;
+  if (!clean(words, kLow, kHigh)) return Failure{Error::kReservedField};
+  iotlb::Invalidation result{.scope = iotlb::Scope::kDeviceTlb};
+  result.requester =
+      Requester::from_sid(static_cast<std::uint16_t>(kSource.get(words.low)), segment);
+  result.range = device_range(kAddress.in_place(words.high), kSize.is_set(words.high));
+  result.all_pasids = kGlobal.is_set(words.high);
+  if (!result.all_pasids) result.pasid = Pasid{static_cast<std::uint32_t>(kPasid.get(words.low))};
+  return Command(result);
+}
+
+[[nodiscard]] Result<Command, Error> decode_page_response(Words words, std::uint16_t segment) {
+  using namespace page_response;
+  // Private data of the request comes back in the upper half.
+  if (kPrivateData.is_set(words.low)) words.upper = {};
+  if (!clean(words, kLow, kHigh)) return Failure{Error::kReservedField};
+  Respond result{
+      .function = Requester::from_sid(static_cast<std::uint16_t>(kSource.get(words.low)), segment),
+      .response = {}};
+  if (kPasidPresent.is_set(words.low))
+    result.response.pasid = Pasid{static_cast<std::uint32_t>(kPasid.get(words.low))};
+  result.response.group = static_cast<std::uint16_t>(kGroup.get(words.high));
+  switch (kCode.get(words.low)) {
+    case 0:
+      result.response.code = PageResponseCode::kSuccess;
+      break;
+    case 1:
+      result.response.code = PageResponseCode::kInvalid;
+      break;
+    default:
+      result.response.code = PageResponseCode::kFailure;
+      break;
+  }
+  return Command(result);
+}
+
 // Types that speak of PASIDs: 256-bit descriptors only.
-[[nodiscard]] Result<Command, Error> decode_wide(const Words& words) {
+[[nodiscard]] Result<Command, Error> decode_wide(const Words& words, const Options& options,
+                                                 std::uint16_t segment) {
   switch (kTypeLow.get(words.low)) {
+    case pasid_device_tlb::kType:
+      if (!options.device_tlb) return Failure{Error::kType};
+      return decode_pasid_device_tlb(words, segment);
+    case page_response::kType:
+      if (!options.page_requests) return Failure{Error::kType};
+      return decode_page_response(words, segment);
     case pasid_translation::kType:
       return decode_pasid_iotlb(words);
     case pasid_cache::kType:
@@ -226,14 +293,14 @@ Result<Command, Error> decode(const Words& words, Width width, const Options& op
       return decode_iotlb(words, options);
     case device_tlb::kType:
       if (!options.device_tlb) return Failure{Error::kType};
-      if (!clean(words, device_tlb::kLow, device_tlb::kHigh)) return Failure{Error::kReservedField};
-      return Command(Nothing{});
+      return decode_device_tlb(words, segment);
     case interrupt_cache::kType:
       return decode_interrupt_cache(words, options);
     case wait::kType:
-      return decode_wait(words);
+      return decode_wait(words, options);
     default:
-      return width == Width::k256 ? decode_wide(words) : Failure{Error::kType};
+      if (width == Width::k256) return decode_wide(words, options, segment);
+      return Failure{Error::kType};
   }
 }
 

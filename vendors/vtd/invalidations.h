@@ -13,6 +13,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "iommu/ats.h"
 #include "iotlb/invalidation.h"
 #include "vendors/vtd/descriptors.h"
 #include "vendors/vtd/options.h"
@@ -67,10 +68,16 @@ struct Wait {
 // cache while there is none.
 struct Nothing {};
 
-using Command = std::variant<Nothing, iotlb::Invalidation, Wait>;
+// The answer to a group of page requests.
+struct Respond {
+  Requester function;
+  PageResponse response;
+};
 
-[[nodiscard]] Result<Command, Error> decode(const Words& words, Width width,
-                                            const Options& options, std::uint16_t segment);
+using Command = std::variant<Nothing, iotlb::Invalidation, Wait, Respond>;
+
+[[nodiscard]] Result<Command, Error> decode(const Words& words, Width width, const Options& options,
+                                            std::uint16_t segment);
 
 }  // namespace descriptor
 }  // namespace weir::vtd

@@ -17,35 +17,42 @@ struct Options {
   bool levels_5 = false;  // needs address_bits 57
   bool pages_2m = true;   // SSLPS
   bool pages_1g = true;
-  bool caching_mode = false;       // CM
-  bool snoop_control = false;      // SC: SNP defined in leaves of legacy mode, PGSNP in PASID entries
-  bool device_tlb = false;         // DT: TT=01 and DTE are valid
-  unsigned fault_records = 8;      // NFR: 1…256
+  bool caching_mode = false;   // CM
+  bool snoop_control = false;  // SC: SNP in legacy leaves, PGSNP in PASID entries
+  bool device_tlb = false;     // DT: TT=01 and DTE are valid
+  unsigned fault_records = 8;  // NFR: 1…256
   unsigned max_address_mask = 45;  // MAMV: 0…63; page-selective invalidations beyond it are refused
 
   // Scalable mode. What follows up to the next heading needs it.
-  bool scalable = false;               // SMTS
-  bool second_stage = false;           // SSTS: PGTT second stage
-  bool first_stage = false;            // FSTS: PGTT first stage
-  bool nested = false;                 // NEST: needs both
-  bool first_stage_1g = false;         // FS1GP
-  bool first_stage_5 = false;          // FS5LP
-  unsigned pasid_bits = 0;             // PASID and PSS: 1…20; 0: no requests with PASID
-  bool rid_pasid = false;              // RPS: requests without PASID use the context's RID_PASID, not 0
-  bool supervisor_requests = false;    // SRS
-  bool execute_requests = false;       // ERS
-  bool extended_accessed = false;      // EAFS
-  bool second_stage_dirty = false;     // SSADS
-  bool walk_coherency = false;         // SMPWCS
-  bool abort_dma = false;              // ADMS
+  bool scalable = false;        // SMTS
+  bool second_stage = false;    // SSTS: PGTT second stage
+  bool first_stage = false;     // FSTS: PGTT first stage
+  bool nested = false;          // NEST: needs both
+  bool first_stage_1g = false;  // FS1GP
+  bool first_stage_5 = false;   // FS5LP
+  unsigned pasid_bits = 0;      // PASID and PSS: 1…20; 0: no requests with PASID
+  bool rid_pasid = false;       // RPS: requests without PASID use the context's RID_PASID, not 0
+  bool supervisor_requests = false;  // SRS
+  bool execute_requests = false;     // ERS
+  bool extended_accessed = false;    // EAFS
+  bool second_stage_dirty = false;   // SSADS
+  bool walk_coherency = false;       // SMPWCS
+  bool abort_dma = false;            // ADMS
+
+  // Device-TLBs (device_tlb above) are needed for page requests.
+  bool page_requests = false;  // PRS, and PDS with it
 
   // Interrupt remapping.
   bool interrupt_remapping = false;  // IR; what follows needs it
   bool extended_interrupts = false;  // EIM: 32-bit destinations
   bool posted_interrupts = false;    // PI
 
+  bool protected_memory = false;  // PLMR and PHMR
+
   // Strict switches: what hardware may do and models commonly do not, so that a guest's missing
   // flush shows.
+  bool strict_absent_contexts =
+      false;  // under CM, what is absent stays: contexts as domain 0's, pages
   bool strict_interrupt_entries = false;  // present interrupt entries stay until they are flushed
 };
 
@@ -68,6 +75,8 @@ struct Options {
   o.extended_accessed = o.extended_accessed && o.first_stage;
   o.second_stage_dirty = o.second_stage_dirty && o.second_stage;
   o.walk_coherency = o.walk_coherency && o.scalable;
+  o.strict_absent_contexts = o.strict_absent_contexts && o.caching_mode;
+  o.page_requests = o.page_requests && o.device_tlb && o.scalable;
   o.extended_interrupts = o.extended_interrupts && o.interrupt_remapping;
   o.posted_interrupts = o.posted_interrupts && o.interrupt_remapping;
   return o;
@@ -107,8 +116,8 @@ namespace profile {
   o.levels_5 = true;
   o.first_stage = o.nested = o.first_stage_1g = o.first_stage_5 = true;
   o.supervisor_requests = o.execute_requests = o.extended_accessed = o.abort_dma = true;
-  o.device_tlb = true;
-  o.posted_interrupts = true;
+  o.device_tlb = o.page_requests = true;
+  o.posted_interrupts = o.protected_memory = true;
   return o;
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace weir::vtd {
 namespace {
@@ -16,8 +17,9 @@ namespace global = reg::global;
 
 [[nodiscard]] std::optional<Msi> stop_with(Shared& shared, Error error)
     WEIR_REQUIRES(shared.mutex) {
+  const std::uint64_t record = shared.registers.get(reg::iqer::kRegister);
   shared.registers.set(reg::iqer::kRegister,
-                       reg::iqer::kInfo.of(static_cast<std::uint64_t>(error)));
+                       reg::iqer::kInfo.with(record, static_cast<std::uint64_t>(error)));
   return set_fault_status(shared.registers, fsts::kQueueError.kMask);
 }
 
@@ -34,7 +36,8 @@ void stop(Shared& shared, Error error, std::uint64_t resets) WEIR_EXCLUDES(share
 }
 
 [[nodiscard]] bool stopped(const Shared& shared) WEIR_REQUIRES(shared.mutex) {
-  return fsts::kQueueError.is_set(shared.registers.get(fsts::kRegister));
+  return (shared.registers.get(fsts::kRegister) &
+          (fsts::kQueueError.kMask | fsts::kTimeoutError.kMask)) != 0;
 }
 [[nodiscard]] bool has_wide_descriptors(const Options& options) {
   return options.scalable || options.abort_dma;
@@ -70,7 +73,20 @@ void Queue::take_up(Shared& shared, const Requests& requests) {
   shared.registers.set_bits(global::kStatus, global::kQueue.kMask);
 }
 
+// A device-TLB stayed silent: what was waited for is given up, and a wait that was pending is
+// aborted, which is to say passed without being completed (6.5.2.10).
+void Queue::abort_after_timeout(Shared& shared, std::uint64_t resets) {
+  MutexLock lock(shared.mutex);
+  if (shared.timeouts == timeouts_seen_) return;
+  timeouts_seen_ = shared.timeouts;
+  outstanding_.clear();
+  if (!std::exchange(waiting_, false) || shared.resets != resets) return;
+  const std::uint64_t at = shared.registers.get(reg::iqh::kRegister);
+  shared.registers.set(reg::iqh::kRegister, (at + descriptor_bytes()) % bytes_);
+}
+
 void Queue::run(Shared& shared, std::uint64_t resets) {
+  abort_after_timeout(shared, resets);
   while (step(shared, resets)) {
   }
   if (disabling_) finish_disabling(shared, resets);
@@ -104,7 +120,7 @@ bool Queue::step(Shared& shared, std::uint64_t resets) {
   descriptor::Words words;
   static_assert(sizeof words == descriptor::kWideBytes);
   const auto width = wide_ ? descriptor::Width::k256 : descriptor::Width::k128;
-  const std::uint64_t size = wide_ ? descriptor::kWideBytes : descriptor::kBytes;
+  const std::uint64_t size = descriptor_bytes();
   const auto bytes = std::as_writable_bytes(std::span(&words, 1)).first(size);
   if (!shared.host.read_memory(base_ + *head, bytes)) {
     stop(shared, Error::kFetch, resets);
@@ -129,14 +145,19 @@ bool Queue::carry_out(Shared& shared, const descriptor::Command& command, std::u
     // DW and DR are not looked at: every completion drains (VER_REG, L1).
     if (invalidation->is_interrupt_scope())
       shared.interrupt_entries.drop(invalidation->first_interrupt, invalidation->last_interrupt);
-    const Ticket ticket = shared.host.invalidate(*invalidation);
+    const Ticket ticket = invalidation->scope == iotlb::Scope::kDeviceTlb
+                              ? shared.host.invalidate_device_tlb(*invalidation)
+                              : shared.host.invalidate(*invalidation);
     if (ticket.serial != 0) outstanding_.push_back(ticket);
     return true;
   }
   if (const auto* wait = std::get_if<descriptor::Wait>(&command)) {
-    if (!settle_down_to(shared, 0)) return false;
+    waiting_ = !settle_down_to(shared, 0);
+    if (waiting_) return false;
     complete(shared, *wait, resets);
   }
+  if (const auto* answer = std::get_if<descriptor::Respond>(&command))
+    (void)shared.host.respond(answer->function, answer->response);
   return true;
 }
 

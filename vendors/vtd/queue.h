@@ -49,7 +49,14 @@ class Queue {
   std::uint64_t bytes_ = 0;
   bool wide_ = false;
 
+  [[nodiscard]] std::uint64_t descriptor_bytes() const {
+    return wide_ ? descriptor::kWideBytes : descriptor::kBytes;
+  }
+  void abort_after_timeout(Shared& shared, std::uint64_t resets) WEIR_EXCLUDES(shared.mutex);
+
   bool disabling_ = false;
+  bool waiting_ = false;             // parked at the wait descriptor under the head
+  std::uint64_t timeouts_seen_ = 0;  // of Shared::timeouts
   std::deque<Ticket> outstanding_;
 };
 

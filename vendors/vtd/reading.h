@@ -23,6 +23,12 @@ namespace weir::vtd {
 [[nodiscard]] Fault make_fault(const Request& request, Code code, FaultReason reason,
                                bool silenced);
 
+// Fault::vendor_detail of a fault that a page request met; of an interrupt request it is the index.
+inline constexpr std::uint32_t kPageRequestDetail = 1;
+[[nodiscard]] constexpr bool is_of_page_request(const Fault& fault) {
+  return !is_of_interrupts(fault.code) && fault.vendor_detail == kPageRequestDetail;
+}
+
 struct Reading {
   const Request& request;
   std::uint64_t entry_at = 0;

@@ -48,10 +48,23 @@ RegisterFile::RegisterFile(const Options& options) : records_(options.fault_reco
   set(reg::cap::kRegister, capability_value(options));
   set(reg::ecap::kRegister, extended_capability_value(options));
   if (!options.interrupt_remapping) forbid(reg::irta::kRegister, reg::irta::kLayout.defined);
+  if (!options.protected_memory)
+    for (const reg::Register* r :
+         {&reg::pmen::kRegister, &reg::kPlmbase, &reg::kPlmlimit, &reg::kPhmbase, &reg::kPhmlimit})
+      forbid(*r, r->layout.defined);
+  if (!options.page_requests) {
+    forbid(reg::pqh::kRegister, reg::pqh::kLayout.defined);
+    forbid(reg::pqt::kRegister, reg::pqt::kLayout.defined);
+    forbid(reg::pqa::kRegister, reg::pqa::kLayout.defined);
+    forbid(reg::prs::kRegister, reg::prs::kLayout.defined);
+    for (const reg::Register* r : {&reg::kPectl, &reg::kPedata, &reg::kPeaddr, &reg::kPeuaddr})
+      forbid(*r, r->layout.defined);
+  }
   if (!options.extended_interrupts) {
     forbid(reg::irta::kRegister, reg::irta::kExtended.kMask);
     forbid(reg::kFeuaddr, reg::event::kUpperAddress.defined);
     forbid(reg::kIeuaddr, reg::event::kUpperAddress.defined);
+    forbid(reg::kPeuaddr, reg::event::kUpperAddress.defined);
   }
 }
 

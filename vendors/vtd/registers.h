@@ -15,6 +15,8 @@
 #include "base/bits.h"
 #include "vendors/vtd/capability_registers.h"
 #include "vendors/vtd/interrupt_registers.h"
+#include "vendors/vtd/page_request_registers.h"
+#include "vendors/vtd/protected_registers.h"
 
 namespace weir::vtd::reg {
 
@@ -270,6 +272,36 @@ inline constexpr Register kIeuaddr{.offset = 0xac,
                                    .section = "10.4.28",
                                    .layout = event::kUpperAddress,
                                    .writable = event::kUpperAddress.defined};
+// Of page requests: the same shape.
+inline constexpr Register kPectl{.offset = 0xe0,
+                                 .bits = 32,
+                                 .mnemonic = "PECTL_REG",
+                                 .name = "page request event control",
+                                 .section = "10.4.35",
+                                 .layout = event::kControl,
+                                 .writable = event::kMask.kMask,
+                                 .reset = event::kMask.kMask};
+inline constexpr Register kPedata{.offset = 0xe4,
+                                  .bits = 32,
+                                  .mnemonic = "PEDATA_REG",
+                                  .name = "page request event data",
+                                  .section = "10.4.36",
+                                  .layout = event::kData,
+                                  .writable = event::kData.defined};
+inline constexpr Register kPeaddr{.offset = 0xe8,
+                                  .bits = 32,
+                                  .mnemonic = "PEADDR_REG",
+                                  .name = "page request event address",
+                                  .section = "10.4.37",
+                                  .layout = event::kAddress,
+                                  .writable = event::kAddress.defined};
+inline constexpr Register kPeuaddr{.offset = 0xec,
+                                   .bits = 32,
+                                   .mnemonic = "PEUADDR_REG",
+                                   .name = "page request event upper address",
+                                   .section = "10.4.38",
+                                   .layout = event::kUpperAddress,
+                                   .writable = event::kUpperAddress.defined};
 namespace iqer {
 inline constexpr Field<3, 0> kInfo{"IQEI", "queue error info", "10.4.29"};
 inline constexpr Field<47, 32> kTimeoutSource{"ITESID", "time-out source-id", "10.4.29"};
@@ -307,9 +339,12 @@ inline constexpr std::uint64_t kOffset = 0x220;  // 222 records still end inside
 inline constexpr std::array kRegisters = {
     ver::kRegister,    cap::kRegister,  ecap::kRegister, global::kCommand, global::kStatus,
     rtaddr::kRegister, ccmd::kRegister, fsts::kRegister, kFectl,           kFedata,
-    kFeaddr,           kFeuaddr,        iqh::kRegister,  iqt::kRegister,   iqa::kRegister,
+    kFeaddr,           kFeuaddr,        pmen::kRegister, kPlmbase,         kPlmlimit,
+    kPhmbase,          kPhmlimit,       iqh::kRegister,  iqt::kRegister,   iqa::kRegister,
     ics::kRegister,    kIectl,          kIedata,         kIeaddr,          kIeuaddr,
-    iqer::kRegister,   irta::kRegister, iva::kRegister,  iotlb::kRegister};
+    iqer::kRegister,   irta::kRegister, pqh::kRegister,  pqt::kRegister,   pqa::kRegister,
+    prs::kRegister,    kPectl,          kPedata,         kPeaddr,          kPeuaddr,
+    iva::kRegister,    iotlb::kRegister};
 
 // In the order of their offsets, apart from one another, and accessible only where a field is.
 consteval bool table_is_sound() {

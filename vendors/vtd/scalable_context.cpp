@@ -180,10 +180,10 @@ template <std::size_t N>
   context.allow_translation_requests = scalable_context::kDeviceTlb.is_set(entry[0]);
   context.allow_translated = context.allow_translation_requests;
   context.vendor_bits = vendor_bits(options, entry, words);
-  const bool first = *translation == PasidTranslation::kFirstStage ||
-                     *translation == PasidTranslation::kNested;
-  const bool second = *translation == PasidTranslation::kSecondStage ||
-                      *translation == PasidTranslation::kNested;
+  const bool first =
+      *translation == PasidTranslation::kFirstStage || *translation == PasidTranslation::kNested;
+  const bool second =
+      *translation == PasidTranslation::kSecondStage || *translation == PasidTranslation::kNested;
   if (second) {
     const auto levels = capabilities.levels_of(pe::kAddressWidth.get(words[0]));
     if (!levels) return invalid();
@@ -227,14 +227,15 @@ Result<iotlb::Context, Fault> read_scalable_context(const Request& request,
   const Options& options = capabilities.options;
   // SCT.4: it enables what the unit does not have.
   if ((ce::kDeviceTlb.is_set(word0) && !options.device_tlb) ||
-      (ce::kPasidEnable.is_set(word0) && options.pasid_bits == 0))
+      (ce::kPasidEnable.is_set(word0) && options.pasid_bits == 0) ||
+      (ce::kPageRequests.is_set(word0) && !options.page_requests))
     return reading.fault(Code::kScalableContextInvalid, FaultReason::kContextInvalid);
   if (!is_plain(request) && !ce::kDeviceTlb.is_set(word0))
     return reading.fault(Code::kDeviceTlbDisabled, FaultReason::kRequestTypeBlocked);
   const auto pasid = find_pasid(reading, *entry, capabilities);
   if (!pasid) return Failure{pasid.error()};
-  const auto words = read_pasid_entry(reading, memory, capabilities,
-                                      ce::kDirectory.in_place(word0), *pasid);
+  const auto words =
+      read_pasid_entry(reading, memory, capabilities, ce::kDirectory.in_place(word0), *pasid);
   if (!words) return Failure{words.error()};
   return interpret(reading, *entry, *words, *pasid, capabilities);
 }

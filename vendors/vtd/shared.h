@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 
 #include "base/mutex.h"
@@ -21,20 +22,30 @@
 #include "vendors/vtd/events.h"
 #include "vendors/vtd/faults.h"
 #include "vendors/vtd/interrupt_entries.h"
+#include "vendors/vtd/protected_memory.h"
 #include "vendors/vtd/register_file.h"
 
 namespace weir::vtd {
 
 // Commands that registers have accepted and the runner has not taken up yet.
 struct Requests {
-  std::optional<std::uint64_t> root;  // RTADDR_REG as it was when SRTP was written
-  std::optional<bool> translation;    // TE
-  std::optional<bool> queue;          // QIE
+  std::optional<std::uint64_t> root;             // RTADDR_REG as it was when SRTP was written
+  std::optional<bool> translation;               // TE
+  std::optional<bool> queue;                     // QIE
+  std::optional<bool> protection;                // EPM
   std::optional<std::uint64_t> interrupt_table;  // IRTA_REG as it was when SIRTP was written
   std::optional<bool> remapping;                 // IRE
   std::optional<bool> compatibility;             // CFI
-  bool context = false;               // CCMD_REG.ICC
-  bool iotlb = false;                 // IOTLB_REG.IVT
+  bool context = false;                          // CCMD_REG.ICC
+  bool iotlb = false;                            // IOTLB_REG.IVT
+};
+
+// What has been given out of the page request queue and not been shown to the guest yet.
+struct PageQueue {
+  std::uint64_t given = 0;       // offset of the next slot
+  std::deque<bool> written;      // slots from PQT_REG to `given`, in order
+  std::uint64_t first = 0;       // number of the first of them
+  std::uint64_t generation = 0;  // of writes of PQA_REG, PQT_REG and resets: older slots are void
 };
 
 // Where the runner can be held up.
@@ -47,9 +58,10 @@ enum class Place : std::uint8_t {
   kInterruptTable,
   kRemapping,
   kCompatibility,
+  kProtection,
   kQueue,
 };
-inline constexpr std::size_t kPlaces = 9;
+inline constexpr std::size_t kPlaces = 10;
 
 struct Shared {
   Shared(UnitHost& unit_host, const Options& options)
@@ -74,11 +86,14 @@ struct Shared {
   RegisterFile registers WEIR_GUARDED_BY(mutex);
   FaultLog faults WEIR_GUARDED_BY(mutex);
   Requests requests WEIR_GUARDED_BY(mutex);
-  bool translation_wanted WEIR_GUARDED_BY(mutex) = false;  // TE as last commanded
-  bool queue_wanted WEIR_GUARDED_BY(mutex) = false;        // QIE as last commanded
+  bool translation_wanted WEIR_GUARDED_BY(mutex) = false;    // TE as last commanded
+  bool queue_wanted WEIR_GUARDED_BY(mutex) = false;          // QIE as last commanded
   bool remapping_wanted WEIR_GUARDED_BY(mutex) = false;      // IRE as last commanded
+  bool protection_wanted WEIR_GUARDED_BY(mutex) = false;     // EPM as last commanded
   bool compatibility_wanted WEIR_GUARDED_BY(mutex) = false;  // CFI as last commanded
-  std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;         // power-on resets so far
+  std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;           // power-on resets so far
+  std::uint64_t timeouts WEIR_GUARDED_BY(mutex) = 0;  // device-TLBs that stayed silent so far
+  PageQueue page_queue WEIR_GUARDED_BY(mutex);
   std::array<Ticket, kPlaces> parked WEIR_GUARDED_BY(mutex);
   bool running WEIR_GUARDED_BY(mutex) = false;
   bool again WEIR_GUARDED_BY(mutex) = false;
@@ -88,6 +103,10 @@ struct Shared {
   std::atomic<std::uint64_t> root{0};
   // What messages meet: interrupt_state of interrupt_remapping.h. Stored by the runner alone.
   std::atomic<std::uint64_t> interrupts{0};
+  // Whether contexts are read, or everything is identity but for protected memory. Stored by the
+  // runner alone.
+  std::atomic<bool> translating{false};
+  ProtectedMemory protection;
 };
 
 }  // namespace weir::vtd

@@ -5,6 +5,7 @@
 #include "pagetables/nested.h"
 #include "pagetables/vtd_second_stage.h"
 #include "pagetables/x86_first_stage.h"
+#include "vendors/vtd/context.h"
 #include "vendors/vtd/context_bits.h"
 #include "vendors/vtd/interrupt_range.h"
 #include "vendors/vtd/reading.h"
@@ -136,6 +137,7 @@ WalkResult<Gpa> Walk::nested() {
 
 Result<Leaf<Gpa>, Fault> walk_context(const iotlb::Context& context, const Request& piece,
                                       const WalkScope& scope, const Capabilities& capabilities) {
+  if (context.kind == ContextKind::kBlocked) return Failure{blocked_fault(context, piece)};
   Walk walk(context, piece, scope, capabilities);
   // Before any entry is read. A pass-through context has no table behind it.
   if (beyond(piece.iova.value(), context.input_bits) ||
@@ -143,8 +145,7 @@ Result<Leaf<Gpa>, Fault> walk_context(const iotlb::Context& context, const Reque
     return walk.failed({.reason = FaultReason::kBeyondInputWidth}, reach_code(context));
 
   auto leaf = walk_stages(walk);
-  if (!leaf)
-    return walk.failed(leaf.error(), walk_code(context, leaf.error(), piece.access));
+  if (!leaf) return walk.failed(leaf.error(), walk_code(context, leaf.error(), piece.access));
 
   const Gpa output = leaf->translate(piece.iova.value());
   const AddressRange<Gpa> page{leaf->page, leaf->page + bit_mask(leaf->page_lg2 - 1U, 0)};

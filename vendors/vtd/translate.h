@@ -21,8 +21,9 @@ namespace weir::vtd {
 // Translates the first byte of `piece`. A leaf that reaches into the interrupt range is answered
 // with only the 4 KiB page asked for, so that whoever keeps it keeps nothing that would have to
 // fault.
-[[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk_context(
-    const iotlb::Context& context, const Request& piece, const WalkScope& scope,
-    const Capabilities& capabilities);
+[[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk_context(const iotlb::Context& context,
+                                                                const Request& piece,
+                                                                const WalkScope& scope,
+                                                                const Capabilities& capabilities);
 
 }  // namespace weir::vtd

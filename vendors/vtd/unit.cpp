@@ -5,10 +5,14 @@
 
 #include "vendors/vtd/commands.h"
 #include "vendors/vtd/context.h"
+#include "vendors/vtd/context_bits.h"
 #include "vendors/vtd/interrupt_remapping.h"
+#include "vendors/vtd/page_requests.h"
 #include "vendors/vtd/queue.h"
+#include "vendors/vtd/reading.h"
 #include "vendors/vtd/shared.h"
 #include "vendors/vtd/translate.h"
+#include "vendors/vtd/walk_faults.h"
 
 namespace weir::vtd {
 
@@ -24,6 +28,8 @@ struct Unit::State {
   void write(std::uint64_t offset, unsigned size, std::uint64_t value);
   void run();
   void pass();
+  [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> identity(const iotlb::Context& context,
+                                                              const Request& piece) const;
 
   Shared shared;
   // The runner's.
@@ -61,6 +67,14 @@ namespace {
     shared.requests.iotlb = true;
     work = true;
   }
+  if (touched(reg::pmen::kRegister) && shared.capabilities.options.protected_memory) {
+    const bool wanted = reg::pmen::kEnable.is_set(registers.get(reg::pmen::kRegister));
+    if (wanted != shared.protection_wanted) {
+      shared.protection_wanted = wanted;
+      shared.requests.protection = wanted;
+      work = true;
+    }
+  }
   if (touched(reg::iqt::kRegister)) {
     outbox.add(accept_tail(shared));
     work = true;
@@ -68,12 +82,20 @@ namespace {
   if (touched(reg::fsts::kRegister) || registers.touches_records(offset)) {
     shared.faults.after_service(registers);
     work = true;  // the queue goes on when IQE is cleared
-    if (!reg::fsts::kQueueError.is_set(registers.get(reg::fsts::kRegister)))
-      registers.set(reg::iqer::kRegister, 0);
+    std::uint64_t record = registers.get(reg::iqer::kRegister);
+    const std::uint64_t status = registers.get(reg::fsts::kRegister);
+    if (!reg::fsts::kQueueError.is_set(status)) record = reg::iqer::kInfo.with(record, 0);
+    if (!reg::fsts::kTimeoutError.is_set(status))
+      record = reg::iqer::kTimeoutSource.with(record, 0);
+    registers.set(reg::iqer::kRegister, record);
   }
   if (touched(reg::ics::kRegister) &&
       !reg::ics::kWaitComplete.is_set(registers.get(reg::ics::kRegister)))
     lapse(registers, kCompletionEvent);
+  if (touched(reg::pqa::kRegister) || touched(reg::pqt::kRegister)) restart_page_queue(shared);
+  if (touched(reg::prs::kRegister) && registers.get(reg::prs::kRegister) == 0)
+    lapse(registers, kPageRequestEvent);
+  if (touched(reg::kPectl)) outbox.add(after_unmasking(registers, kPageRequestEvent));
   if (touched(reg::kFectl)) outbox.add(after_unmasking(registers, kFaultEvent));
   if (touched(reg::kIectl)) outbox.add(after_unmasking(registers, kCompletionEvent));
   return work;
@@ -137,6 +159,19 @@ void Unit::State::pass() {
   queue.run(shared, resets);
 }
 
+// Identity under protected memory: page by page, in the size that regions are aligned to.
+Result<pagetables::Leaf<Gpa>, Fault> Unit::State::identity(const iotlb::Context& context,
+                                                           const Request& piece) const {
+  constexpr unsigned kRegionLg2 = reg::protected_region::kInside.kHigh + 1;
+  if (context.input_bits < 64 && piece.iova.page_base(context.input_bits) != Iova(0))
+    return Failure{make_fault(piece, reach_code(context), FaultReason::kBeyondInputWidth,
+                              context.silence_faults)};
+  const Gpa page(piece.iova.page_base(kRegionLg2).value());
+  if (shared.protection.covers(page.value(), page.value())) return Failure{protected_fault(piece)};
+  return pagetables::Leaf<Gpa>{
+      .page = page, .page_lg2 = kRegionLg2, .permissions = Permissions::all()};
+}
+
 Unit::Unit(UnitHost& host, const Options& options)
     : state_(std::make_unique<State>(host, options)) {}
 
@@ -156,10 +191,29 @@ Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
                                                  const pagetables::PhysicalMemory& memory) {
   // Acquire: pairs with the release in Commands::take_up; the tables are read through it.
   const std::uint64_t root = state_->shared.root.load(std::memory_order_acquire);
-  return read_any_context(request, memory, state_->shared.capabilities, root);
+  const Capabilities& capabilities = state_->shared.capabilities;
+  const bool watched = state_->shared.protection.is_on();
+  // Acquire: pairs with the release in Commands::take_up_modes.
+  if (watched && !state_->shared.translating.load(std::memory_order_acquire)) {
+    iotlb::Context identity;
+    identity.input_bits = 64;
+    ProtectedMemory::watch(identity);
+    return identity;
+  }
+  auto context = read_any_context(request, memory, capabilities, root);
+  // The core then keeps absent pages of second-stage tables as well.
+  if (context && capabilities.options.strict_absent_contexts)
+    context->coherence = iotlb::Coherence::kCaching;
+  if (context && watched && context->kind == iotlb::ContextKind::kPassThrough)
+    ProtectedMemory::watch(*context);
+  if (!context && capabilities.options.strict_absent_contexts)
+    if (const auto absent = absent_context(context.error())) return *absent;
+  return context;
 }
 
 std::optional<Fault> Unit::check(const iotlb::Context& context, const Request& request) {
+  if (request.address_type == AddressType::kTranslated && state_->shared.protection.blocks(request))
+    return protected_fault(request);
   return check_request(context, request, state_->shared.capabilities);
 }
 
@@ -169,6 +223,7 @@ Fault Unit::deny(const iotlb::Context& context, const Request& request, Denial d
 
 Result<pagetables::Leaf<Gpa>, Fault> Unit::walk(const iotlb::Context& context, const Request& piece,
                                                 const WalkScope& scope) {
+  if (context_bits::kIdentity.is_set(context.vendor_bits)) return state_->identity(context, piece);
   return walk_context(context, piece, scope, state_->shared.capabilities);
 }
 
@@ -181,6 +236,38 @@ Result<std::optional<Msi>, Fault> Unit::post_interrupt(const Request& request,
                                                        const RemappedInterrupt& posted,
                                                        const pagetables::PhysicalMemory& memory) {
   return post(state_->interrupt_table(), request, posted, memory);
+}
+
+bool Unit::announces_mappings() const { return state_->shared.capabilities.options.caching_mode; }
+
+std::optional<PageResponseCode> Unit::judge_page_request(const PageRequest& request,
+                                                         const pagetables::PhysicalMemory& memory) {
+  Shared& shared = state_->shared;
+  if (!shared.capabilities.options.page_requests) return PageResponseCode::kInvalid;
+  // Acquire: as in read_context.
+  const std::uint64_t root = shared.root.load(std::memory_order_acquire);
+  if (const auto fault = check_page_request(request, memory, shared.capabilities, root)) {
+    record(*fault);
+    return PageResponseCode::kInvalid;
+  }
+  return queue_page_request(shared, request);
+}
+
+void Unit::device_tlb_timed_out(Requester function, Ticket /*ticket*/) {
+  Shared& shared = state_->shared;
+  Outbox outbox;
+  {
+    MutexLock lock(shared.mutex);
+    RegisterFile& registers = shared.registers;
+    // The first source-id stays while the error is unserviced (10.4.29).
+    if (!reg::fsts::kTimeoutError.is_set(registers.get(reg::fsts::kRegister)))
+      registers.set(reg::iqer::kRegister, reg::iqer::kTimeoutSource.with(
+                                              registers.get(reg::iqer::kRegister), function.bdf));
+    outbox.add(set_fault_status(registers, reg::fsts::kTimeoutError.kMask));
+    ++shared.timeouts;
+  }
+  outbox.send(shared.host);
+  state_->run();
 }
 
 void Unit::record(const Fault& fault) {
@@ -204,11 +291,14 @@ void Unit::reset() {
     MutexLock lock(shared.mutex);
     shared.registers = RegisterFile(shared.capabilities.options);
     shared.faults = FaultLog{};
+    restart_page_queue(shared);
     // Through the runner, so that a pass under way cannot turn translation on again afterwards.
     shared.requests = Requests{};
     shared.requests.translation = false;
     shared.translation_wanted = false;
     shared.queue_wanted = false;
+    shared.protection_wanted = false;
+    shared.requests.protection = false;
     shared.requests.remapping = false;
     shared.requests.compatibility = false;
     shared.remapping_wanted = false;

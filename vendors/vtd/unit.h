@@ -47,6 +47,10 @@ class Unit final : public weir::Unit {
   [[nodiscard]] Result<std::optional<Msi>, Fault> post_interrupt(
       const Request& request, const RemappedInterrupt& posted,
       const pagetables::PhysicalMemory& memory) override;
+  [[nodiscard]] bool announces_mappings() const override;
+  [[nodiscard]] std::optional<PageResponseCode> judge_page_request(
+      const PageRequest& request, const pagetables::PhysicalMemory& memory) override;
+  void device_tlb_timed_out(Requester function, Ticket ticket) override;
   void record(const Fault& fault) override;
   void poll() override;
   void reset() override;

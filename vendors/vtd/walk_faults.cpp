@@ -55,7 +55,8 @@ using pagetables::WalkFailure;
   return writes(access) ? Code::kScalableNoWrite : Code::kScalableNoRead;
 }
 
-// The second stage refused an address of a first-stage table: three reasons have codes of their own.
+// The second stage refused an address of a first-stage table: three reasons have codes of their
+// own.
 [[nodiscard]] Code table_code(const iotlb::Context& context, const WalkFailure& why) {
   if (why.reason == FaultReason::kBeyondInputWidth) return Code::kFirstBeyondSecond;
   if (why.reason == FaultReason::kNoWritePermission) return Code::kFirstNoWrite;

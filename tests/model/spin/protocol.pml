@@ -17,6 +17,9 @@
 // are releases. What is sequentially consistent waits until the buffer is empty; what is an acquire
 // does not. (Loads are never early: all of the protocol's are acquires, or stronger.)
 //
+// With -DWIDE the guest flushes its domain: the generation ends (iotlb/iotlb_flush.cpp), and nobody
+// looks for the entry, which keeps the number of the generation it was filled in.
+//
 // -DM_... seeds one bug; CMakeLists.txt says what each must run into.
 
 #define DEVICES 2
@@ -49,7 +52,8 @@ Buffer buffer[THREADS];
 
 // Words that are only ever changed by read-modify-write, or under the mutex.
 byte epoch = 1;
-byte sequence;
+byte sequence;   // of invalidations that overtake fills
+byte generation; // of the domain's entries
 byte changes = 1;
 byte cached_context; // the unit's: 0 or a version
 byte waiting, newest, poll_requests;
@@ -115,6 +119,15 @@ end:
      }
   od
 }
+
+// The entry's version, if it lives; and what an entry says.
+#ifdef WIDE
+#define LIVING(entry) (((entry) >> 2) == generation -> (entry) & 3 : 0)
+#define AS_ENTRY(version, filled_in) ((version) | (filled_in) << 2)
+#else
+#define LIVING(entry) (entry)
+#define AS_ENTRY(version, filled_in) (version)
+#endif
 
 inline lock_set(me) {
   // Acquire: the buffer may hold what it likes.
@@ -202,7 +215,15 @@ inline drop_translations(me) {
 #ifdef M_EPOCH_BEFORE_DROP
   atomic { drain(me); epoch++ }
 #endif
+#ifdef M_GENERATION_BEFORE_SEQUENCE
+  atomic { drain(me); generation++ }
+#endif
   atomic { drain(me); sequence++ }
+#ifdef WIDE
+#ifndef M_GENERATION_BEFORE_SEQUENCE
+  atomic { drain(me); generation++ }
+#endif
+#else
   lock_set(me);
   load(me, ENTRY, seen);
   if
@@ -210,6 +231,7 @@ inline drop_translations(me) {
   :: else
   fi;
   store(me, LOCK, 0)
+#endif
 }
 
 inline drop_contexts(me) {
@@ -237,7 +259,9 @@ inline pass(me) {
              :: queued == 0 ->
                 complete = NEW;
                 // L2: what is on its way into the entry counts.
-                load(GUEST, ENTRY, seen); assert(seen == 0 || seen >= complete);
+                load(GUEST, ENTRY, seen);
+                seen = LIVING(seen);
+                assert(seen == 0 || seen >= complete);
                 seen = 0
              :: else
              fi
@@ -383,7 +407,7 @@ inline refresh_context(me) {
 }
 
 proctype Device(byte me; byte bursts; bool may_pin) {
-  byte oldest, now, version, shown, seen, mine, i, rounds;
+  byte oldest, now, version, shown, filled_in, seen, mine, i, rounds;
   bool good, pinned, keep;
 #ifdef CTX
   byte context, under, port_changes, port_context;
@@ -398,6 +422,7 @@ proctype Device(byte me; byte bursts; bool may_pin) {
      do
      :: refresh_context(me);
         load(me, ENTRY, version);
+        version = LIVING(version);
         if
         :: version != 0 -> break
         :: else
@@ -417,6 +442,7 @@ proctype Device(byte me; byte bursts; bool may_pin) {
      rounds = 0;
 #else
      load(me, ENTRY, version);
+     version = LIVING(version);
      shown = sequence;
      keep = true;
 #endif
@@ -440,16 +466,24 @@ proctype Device(byte me; byte bursts; bool may_pin) {
            lock_set(me);
 #else
            lock_set(me);
+#ifndef M_GENERATION_AFTER_CHECK
+           filled_in = generation;
+#endif
            good = (sequence == shown);
 #endif
 #ifdef M_FILL_UNCHECKED
            good = true;
 #endif
            if
-           :: good -> store(me, ENTRY, version)
+           :: good ->
+#ifdef M_GENERATION_AFTER_CHECK
+              filled_in = generation;
+#endif
+              store(me, ENTRY, AS_ENTRY(version, filled_in))
            :: else
            fi;
-           store(me, LOCK, 0)
+           store(me, LOCK, 0);
+           filled_in = 0
         :: else
         fi
      fi;
