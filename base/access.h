@@ -95,7 +95,7 @@ struct Ask {
 enum class Denial : std::uint8_t { kRead, kWrite, kExecute, kUser };
 
 // Nothing: allowed. User pages first, then read, write and execute, as x86 reports them.
-[[nodiscard]] constexpr std::optional<Denial> judge(Permissions permissions, const Ask& ask) {
+[[nodiscard, gnu::always_inline]] constexpr std::optional<Denial> judge(Permissions permissions, const Ask& ask) {
   if (!ask.privileged && !permissions.user()) return Denial::kUser;
   if (ask.access != Access::kWrite && !permissions.can_read()) return Denial::kRead;
   const bool obeys = !ask.privileged || ask.write_protect;

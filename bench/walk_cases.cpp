@@ -7,6 +7,7 @@
 #include "bench/walk_world.h"
 #include "bench/workload.h"
 #include "iommu/cached_walk.h"
+#include "iotlb/iotlb.h"
 #include "pagetables/nested.h"
 
 namespace weir::bench {
@@ -81,7 +82,7 @@ class Misses {
       if (!leaf) return kNoAnswer;
       return filled(ticket, iova, *leaf, leaf->page_lg2, leaf->references);
     } else {
-      CachedTables<X86FirstStage, Ipa> tables(caches_.stage1_tables, kTag, tickets.stage1_tables);
+      CachedTables<X86FirstStage, Ipa> tables(caches_, kTag, tickets);
       CachedStage2<VtdSecondStage, DirectReader> lower(WalkWorld::kStage2, reader,
                                                        world_.stage2_root(), WalkWorld::kLevels,
                                                        caches_, kTag.domain, tickets);

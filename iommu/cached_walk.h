@@ -6,7 +6,8 @@
 // Objects live for one walk on one thread.
 #pragma once
 
-#include <utility>
+#include <cstdint>
+#include <optional>
 
 #include "iotlb/walk_caches.h"
 #include "pagetables/readers.h"
@@ -19,37 +20,55 @@ namespace weir {
 template <pagetables::RadixFormat Format, typename Space>
 class CachedTables {
  public:
-  CachedTables(iotlb::Iotlb& cache, iotlb::Tag tag, iotlb::FillTicket ticket)
+  CachedTables(iotlb::TableCache& cache, iotlb::Tag tag, iotlb::FillTicket ticket)
       : cache_(cache), tag_(tag), ticket_(ticket) {}
+  // Of stage 1 over a CachedStage2 that has the same caches and tickets.
+  CachedTables(iotlb::WalkCaches& caches, iotlb::Tag tag, const iotlb::WalkCaches::Tickets& tickets)
+      : cache_(caches.stage1_tables),
+        tag_(tag),
+        ticket_(tickets.stage1_tables),
+        below_(tickets.stage2_pages),
+        keeps_below_(!caches.stage2_pages.off()) {}
 
   // Without a cache a walk need not keep what it finds.
-  [[nodiscard]] bool off() const { return cache_.off(); }
-  [[nodiscard]] std::optional<pagetables::KnownTable<Space>> find(std::uint64_t input) {
-    const auto hit = cache_.lookup(tag_, Iova(input));
-    if (!hit) return std::nullopt;
-    const std::uint64_t inside = Iova(input).page_offset(hit->page_lg2);
-    return pagetables::KnownTable<Space>{Space(hit->output - inside), level_of(hit->page_lg2),
-                                         hit->permissions};
+  [[nodiscard, gnu::always_inline]] bool off() const { return cache_.off(); }
+  [[nodiscard, gnu::always_inline]] bool find(std::uint64_t input,
+                                              pagetables::KnownTable<Space>& known) {
+    iotlb::WalkHit hit;
+    if (!cache_.lookup(tag_, input, hit)) return false;
+    const bool good = keeps_below_ && hit.pointer.ticket.sequence == below_.sequence;
+    known.table = Space(hit.output);
+    known.level = level_of(hit.page_lg2);
+    known.permissions = hit.permissions;
+    known.below = good ? hit.pointer.to : pagetables::kNotKnown;
+    return true;
   }
   void store(std::uint64_t input, const pagetables::KnownTable<Space>& known) {
     const unsigned lg2 = pagetables::level_shift<Format>(known.level + 1U);
     if (lg2 >= 64) return;
-    (void)cache_.fill(ticket_, {.tag = tag_,
-                                .page = Iova(input).page_base(lg2),
-                                .output = known.table.value(),
-                                .page_lg2 = static_cast<std::uint8_t>(lg2),
-                                .permissions = known.permissions});
+    iotlb::Pointer pointer;
+    if (keeps_below_) pointer = {known.below, below_};
+    (void)cache_.fill(ticket_,
+                      {.tag = tag_,
+                       .page = Iova(input).page_base(lg2),
+                       .output = known.table.value(),
+                       .page_lg2 = static_cast<std::uint8_t>(lg2),
+                       .permissions = known.permissions},
+                      pointer);
   }
 
  private:
+  static_assert(iotlb::Pointer::kNone == pagetables::kNotKnown);
   // The inverse of store's choice: a table of `level` covers 2^level_shift(level + 1).
   [[nodiscard]] static constexpr std::uint8_t level_of(unsigned lg2) {
     return static_cast<std::uint8_t>((lg2 - kPageLg2) / Format::kIndexBits);
   }
 
-  iotlb::Iotlb& cache_;
+  iotlb::TableCache& cache_;
   iotlb::Tag tag_;
   iotlb::FillTicket ticket_;
+  iotlb::FillTicket below_{};
+  bool keeps_below_ = false;
 };
 
 // A whole lower stage with its caches: what nested_walk asks for as `lower`. Of a page that is
@@ -71,41 +90,70 @@ class CachedStage2 {
         levels_(levels),
         caches_(&caches),
         tag_{.domain = domain},
-        tickets_(tickets) {}
+        tickets_(&tickets) {}
 
   [[nodiscard]] pagetables::WalkResult<Space> operator()(std::uint64_t address, const Ask& ask) {
-    iotlb::Iotlb& pages = caches_->stage2_pages;
-    if (pages.off()) return walk_tables(address, ask);
-    if (const auto hit = pages.lookup(tag_, Iova(address));
-        hit && hit->permissions.allows(ask.access)) {
-      const std::uint64_t inside = Iova(address).page_offset(hit->page_lg2);
-      return pagetables::Leaf<Space>{.page = Space(hit->output - inside),
-                                     .page_lg2 = hit->page_lg2,
-                                     .permissions = hit->permissions};
+    pagetables::Leaf<Space> known;
+    if (cached(address, ask, known)) return known;
+    Tables tables(caches_->stage2_tables, tag_, tickets_->stage2_tables);
+    auto leaf = pagetables::walk<Format>(*rules_, *reader_, root_, levels_, address, ask, tables);
+    if (leaf)
+      fill(address, *leaf);
+    else if (leaf.error().stage == Stage::kNone)
+      leaf.error().stage = Stage::kStage2;
+    return leaf;
+  }
+  // In registers where it can be; see pagetables::translate_at_once.
+  [[nodiscard, gnu::always_inline]] bool at_once(std::uint64_t address, const Ask& ask,
+                                                 pagetables::Leaf<Space>& leaf) {
+    if (cached(address, ask, leaf)) return true;
+    if (caches_->stage2_pages.off() && caches_->stage2_tables.off()) {
+      pagetables::NoWalkCache::For<Space> nothing;
+      return pagetables::walk_at_once<Format>(*rules_, *reader_, root_, levels_, address, ask,
+                                              nothing, leaf);
     }
-    return walk_and_fill(address, ask);
+    pagetables::Leaf<Space> found;
+    // Copied, so that what is asked stays in registers above.
+    const Ask asked{ask.access, ask.execute, ask.privileged, ask.write_protect};
+    if (!walk_and_fill(address, asked, found)) return false;
+    pagetables::detail::copy(found, leaf);
+    return true;
   }
 
  private:
-  // These give the variable they made and nothing else, so that the answer is built where the
-  // caller wants it: copied at once after its bytes were written one by one, it would wait for
-  // them.
-  [[nodiscard]] pagetables::WalkResult<Space> walk_tables(std::uint64_t address, const Ask& ask) {
-    CachedTables<Format, Space> tables(caches_->stage2_tables, tag_, tickets_.stage2_tables);
-    auto leaf = pagetables::walk<Format>(*rules_, *reader_, root_, levels_, address, ask, tables);
-    if (!leaf && leaf.error().stage == Stage::kNone) leaf.error().stage = Stage::kStage2;
-    return leaf;
+  using Tables = CachedTables<Format, Space>;
+
+  [[nodiscard, gnu::always_inline]] bool cached(std::uint64_t address, const Ask& ask,
+                                                pagetables::Leaf<Space>& leaf) {
+    iotlb::WalkHit hit;
+    if (!caches_->stage2_pages.lookup(tag_, address, hit) || !hit.permissions.allows(ask.access))
+      return false;
+    leaf.page = Space(hit.output);
+    leaf.page_lg2 = hit.page_lg2;
+    leaf.level = 0;
+    leaf.permissions = hit.permissions;
+    leaf.dirty_owed = false;
+    leaf.entry = 0;
+    leaf.references = 0;
+    return true;
   }
-  [[nodiscard]] pagetables::WalkResult<Space> walk_and_fill(std::uint64_t address, const Ask& ask) {
-    auto leaf = walk_tables(address, ask);
-    if (leaf)
-      (void)caches_->stage2_pages.fill(tickets_.stage2_pages,
-                                       {.tag = tag_,
-                                        .page = Iova(address).page_base(leaf->page_lg2),
-                                        .output = leaf->page.value(),
-                                        .page_lg2 = leaf->page_lg2,
-                                        .permissions = leaf->cacheable()});
-    return leaf;
+  [[nodiscard, gnu::noinline]] bool walk_and_fill(std::uint64_t address, const Ask& ask,
+                                                  pagetables::Leaf<Space>& leaf) {
+    Tables tables(caches_->stage2_tables, tag_, tickets_->stage2_tables);
+    if (!pagetables::walk_at_once<Format>(*rules_, *reader_, root_, levels_, address, ask, tables,
+                                          leaf))
+      return false;
+    fill(address, leaf);
+    return true;
+  }
+  void fill(std::uint64_t address, const pagetables::Leaf<Space>& leaf) {
+    if (caches_->stage2_pages.off()) return;
+    (void)caches_->stage2_pages.fill(tickets_->stage2_pages,
+                                     {.tag = tag_,
+                                      .page = Iova(address).page_base(leaf.page_lg2),
+                                      .output = leaf.page.value(),
+                                      .page_lg2 = leaf.page_lg2,
+                                      .permissions = leaf.cacheable()});
   }
 
   const typename Format::Rules* rules_;
@@ -114,7 +162,7 @@ class CachedStage2 {
   unsigned levels_;
   iotlb::WalkCaches* caches_;
   iotlb::Tag tag_;
-  iotlb::WalkCaches::Tickets tickets_;
+  const iotlb::WalkCaches::Tickets* tickets_;
 };
 
 }  // namespace weir

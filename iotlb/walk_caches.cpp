@@ -3,17 +3,15 @@
 
 namespace weir::iotlb {
 
-WalkCaches::Tickets WalkCaches::begin_fill(DomainId domain) const {
-  return {stage1_tables.begin_fill(domain), stage2_tables.begin_fill(domain),
-          stage2_pages.begin_fill(domain)};
-}
-
 std::uint64_t WalkCaches::invalidate(const Invalidation& what) {
-  std::uint64_t removed = stage2_pages.invalidate(what).entries;
+  std::uint64_t removed = 0;
+  // A guest's flush of one PASID is about stage 1: it covers no page of stage 2, and leaves what
+  // rests on those pages alone.
+  if (!what.pasid) removed += stage2_pages.invalidate(what);
   // The tables of stage 1 were read through the leaves of stage 2 (L7).
   if (!what.leaf_only || what.scope == Scope::kStage2Range)
-    removed += stage1_tables.invalidate(what).entries;
-  if (!what.leaf_only) removed += stage2_tables.invalidate(what).entries;
+    removed += stage1_tables.invalidate(what);
+  if (!what.leaf_only) removed += stage2_tables.invalidate(what);
   return removed;
 }
 

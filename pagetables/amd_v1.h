@@ -78,7 +78,7 @@ struct AmdV1 {
   }
 
   // Present, reserved bits, permission, then the level that follows.
-  [[nodiscard]] static constexpr Step inspect(std::uint64_t entry, unsigned level, const Ask& ask,
+  [[nodiscard, gnu::always_inline]] static constexpr Step inspect(std::uint64_t entry, unsigned level, const Ask& ask,
                                               const Rules& rules) {
     Step step;
     if (!v1::kPresent.is_set(entry)) return step;
@@ -93,7 +93,7 @@ struct AmdV1 {
       step.reason = FaultReason::kReservedBits;
       return step;
     }
-    step.permissions = permissions_of(entry);
+    step.permissions = permissions_of(entry, rules);
     if (!step.permissions.allows(ask.access)) {
       step.reason = missing_permission(step.permissions, ask.access);
       return step;
@@ -118,8 +118,32 @@ struct AmdV1 {
     return step;
   }
 
+  using PlainOf = AmdV1;
+  static constexpr std::uint64_t kPlainAddress = v1::kAddress.kMask;
+  static constexpr std::uint64_t kDenyingBits = 0;
+  [[nodiscard, gnu::always_inline]] static constexpr PlainEntries plain_entries(
+      const Ask& ask, const Rules& rules) {
+    const std::uint64_t wanted = v1::kPresent.kMask | rules.accessed |
+                                 (ask.access != Access::kWrite ? v1::kRead.kMask : 0) |
+                                 (writes(ask.access) ? v1::kWrite.kMask : 0);
+    const std::uint64_t leaf = wanted | (writes(ask.access) ? rules.dirty : 0);
+    return {.table_mask = wanted | rules.table_reserved | v1::kNextLevel.in_place(~std::uint64_t{0}),
+            .table_bits = wanted,
+            .leaf_mask = leaf | rules.leaf_reserved | v1::kNextLevel.in_place(~std::uint64_t{0}),
+            .leaf_bits = leaf};
+  }
+  [[nodiscard]] static constexpr std::uint64_t below_bits(unsigned level) {
+    return v1::kNextLevel.of(level - 1);
+  }
+  [[nodiscard]] static constexpr std::uint64_t dirty_bits(const Rules& rules) {
+    return rules.dirty;
+  }
+  [[nodiscard]] static constexpr Permissions permissions_of(std::uint64_t entry, const Rules&) {
+    return Permissions::of(v1::kRead.is_set(entry), v1::kWrite.is_set(entry));
+  }
+
   // Judged entry by entry, above.
-  [[nodiscard]] static constexpr std::optional<FaultReason> refuse(Permissions, const Ask&) {
+  [[nodiscard, gnu::always_inline]] static constexpr std::optional<FaultReason> refuse(Permissions, const Ask&) {
     return std::nullopt;
   }
   [[nodiscard]] static constexpr std::optional<FaultReason> refuse_input(std::uint64_t input,
@@ -158,10 +182,7 @@ struct AmdV1 {
     const std::uint64_t address = v1::kAddress.get(entry);
     return kPageLg2 + static_cast<unsigned>(std::countr_one(address)) + 1;
   }
-  [[nodiscard]] static constexpr Permissions permissions_of(std::uint64_t entry) {
-    return Permissions::of(v1::kRead.is_set(entry), v1::kWrite.is_set(entry));
-  }
 };
-static_assert(RadixFormat<AmdV1>);
+static_assert(PlainFormat<AmdV1>);
 
 }  // namespace weir::pagetables

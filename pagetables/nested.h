@@ -43,22 +43,60 @@ struct NestedLeaf {
   }
 };
 
-// `lower`: (std::uint64_t address, const Ask&) -> WalkResult<LowerReader::Space>, failures with
-// their stage set to kStage2 (or kHostMap). Failures of the upper stage come out with stage
-// kStage1.
+namespace detail {
+
+// The shortest way: the last table of stage 1 is known and where stage 2 puts it too, its entry is
+// plain, and stage 2 has the page at hand. What go_straight would do, without its turns. False:
+// nothing was done.
 template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
-          WalkCache<UpperSpace> Cache = NoWalkCache::For<UpperSpace>>
-[[nodiscard]] Result<NestedLeaf<UpperSpace, typename LowerReader::Space>, WalkFailure> nested_walk(
-    const typename UpperFormat::Rules& rules, UpperSpace root, unsigned levels, LowerWalk&& lower,
-    LowerReader& memory, std::uint64_t input, const Ask& ask, Cache&& cache = {}) {
+          typename Cache>
+[[nodiscard, gnu::always_inline]] inline bool walk_last_step(
+    const typename UpperFormat::Rules& rules, LowerWalk& lower, LowerReader& memory,
+    std::uint64_t input, const Ask& ask, Cache& cache, Leaf<UpperSpace>& leaf,
+    Leaf<typename LowerReader::Space>& lowest) {
+  if constexpr (PlainFormat<UpperFormat> && ReadsAtOnce<LowerReader>) {
+    KnownTable<UpperSpace> known;
+    if (!cache.find(input, known) || known.level != 1 || known.below == kNotKnown) return false;
+    std::uint64_t entry = 0;
+    const std::uint64_t offset = entry_offset<UpperFormat, UpperSpace>(input, 1);
+    if (!memory.load_at_once(typename LowerReader::Space(known.below + offset), entry))
+      return false;
+    const PlainEntries plain = UpperFormat::plain_entries(ask, rules);
+    if ((entry & plain.leaf_mask) != plain.leaf_bits) return false;
+    const Permissions permissions = known.permissions & UpperFormat::permissions_of(entry, rules);
+    if (UpperFormat::refuse(known.permissions, ask) || !known.permissions.allows(ask.access))
+      return false;
+    const std::uint64_t dirty = UpperFormat::dirty_bits(rules);
+    leaf.page = UpperSpace(entry & UpperFormat::kPlainAddress);
+    leaf.page_lg2 = kPageLg2;
+    leaf.level = 1;
+    leaf.permissions = permissions;
+    leaf.dirty_owed = (entry & dirty) != dirty;
+    leaf.entry = entry;
+    leaf.references = 1;
+    return translate_at_once(lower, leaf.translate(input).value(), Ask{.access = ask.access},
+                             lowest);
+  } else {
+    return false;
+  }
+}
+
+// What nested_walk cannot finish on the straight way.
+template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
+          typename Cache>
+[[nodiscard, gnu::noinline]] Result<NestedLeaf<UpperSpace, typename LowerReader::Space>,
+                                    WalkFailure>
+nested_walk_on(const Question<UpperFormat, UpperSpace>& question, LowerWalk& lower,
+               LowerReader& memory, Way<UpperFormat, UpperSpace>& way,
+               FoundTables<UpperFormat, UpperSpace>& found, Cache& cache) {
   using LowerSpace = typename LowerReader::Space;
-  TranslatedReader<UpperSpace, std::remove_reference_t<LowerWalk>, LowerReader> reader(lower,
-                                                                                       memory);
+  TranslatedReader<UpperSpace, LowerWalk, LowerReader> reader(lower, memory);
   std::optional<Leaf<LowerSpace>> lowest;
   std::uint32_t lowest_references = 0;
   // The requester's privileges are stage 1's business; stage 2 judges the access alone.
   const auto onward = [&](const Leaf<UpperSpace>& leaf) -> std::optional<WalkFailure> {
-    const auto landed = lower(leaf.translate(input).value(), Ask{.access = ask.access});
+    const auto landed =
+        lower(leaf.translate(question.input).value(), Ask{.access = question.ask.access});
     lowest_references += landed ? landed->references : landed.error().references;
     if (!landed) {
       WalkFailure failure = landed.error();
@@ -68,7 +106,7 @@ template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, Tabl
     lowest = *landed;
     return std::nullopt;
   };
-  const auto upper = walk<UpperFormat>(rules, reader, root, levels, input, ask, cache, onward);
+  const auto upper = walk_on(question, reader, way, found, cache, onward);
   if (!upper) {
     WalkFailure failure = upper.error();
     if (failure.stage == Stage::kNone) failure.stage = Stage::kStage1;
@@ -77,6 +115,66 @@ template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, Tabl
   }
   lowest->references = lowest_references;
   return NestedLeaf<UpperSpace, LowerSpace>{*upper, *lowest};
+}
+
+// From the root, or from the last table that is known.
+template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
+          typename Cache>
+[[gnu::noinline]] void nested_walk_from(
+    const Question<UpperFormat, UpperSpace>& question, LowerWalk& lower, LowerReader& memory,
+    Cache& cache,
+    Result<NestedLeaf<UpperSpace, typename LowerReader::Space>, WalkFailure>& result) {
+  if (const auto refused = UpperFormat::refuse_input(question.input, question.levels))
+      [[unlikely]] {
+    result = Failure{WalkFailure{.reason = *refused, .stage = Stage::kStage1}};
+    return;
+  }
+  TranslatedReader<UpperSpace, LowerWalk, LowerReader> reader(lower, memory);
+  FoundTables<UpperFormat, UpperSpace> found;
+  Way<UpperFormat, UpperSpace> way(question, cache);
+  Leaf<UpperSpace> leaf;
+  Leaf<typename LowerReader::Space> lowest;
+  if (go_straight(question, reader, way, found, leaf) &&
+      translate_at_once(lower, leaf.translate(question.input).value(),
+                        Ask{.access = question.ask.access}, lowest)) [[likely]] {
+    found.tell(question.input, cache);
+    copy(leaf, result->upper);
+    copy(lowest, result->lower);
+  } else {
+    // Where stage 1 is at its end and stage 2 is not, the leaf entry is read again.
+    Way<UpperFormat, UpperSpace> so_far = way.again();
+    result = nested_walk_on(question, lower, memory, so_far, found, cache);
+  }
+}
+
+}  // namespace detail
+
+// `lower`: (std::uint64_t address, const Ask&) -> WalkResult<LowerReader::Space>, failures with
+// their stage set to kStage2 (or kHostMap). Failures of the upper stage come out with stage
+// kStage1.
+template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
+          WalkCache<UpperSpace> Cache = NoWalkCache::For<UpperSpace>>
+[[nodiscard, gnu::always_inline]] inline Result<
+    NestedLeaf<UpperSpace, typename LowerReader::Space>, WalkFailure>
+nested_walk(const typename UpperFormat::Rules& rules, UpperSpace root, unsigned levels,
+            LowerWalk&& lower, LowerReader& memory, std::uint64_t input, const Ask& ask,
+            Cache&& cache = {}) {
+  using LowerSpace = typename LowerReader::Space;
+  // The only thing returned, so that it is made where the caller wants it.
+  Result<NestedLeaf<UpperSpace, LowerSpace>, WalkFailure> result(std::in_place);
+  Leaf<UpperSpace> leaf;
+  Leaf<LowerSpace> lowest;
+  if (!cache.off() && detail::walk_last_step<UpperFormat>(rules, lower, memory, input, ask, cache,
+                                                          leaf, lowest)) [[likely]] {
+    detail::copy(leaf, result->upper);
+    detail::copy(lowest, result->lower);
+  } else {
+    // Copied, so that what is asked stays in registers above.
+    const Ask asked{ask.access, ask.execute, ask.privileged, ask.write_protect};
+    const detail::Question<UpperFormat, UpperSpace> question{rules, root, levels, input, asked};
+    detail::nested_walk_from(question, lower, memory, cache, result);
+  }
+  return result;
 }
 
 }  // namespace weir::pagetables

@@ -55,6 +55,8 @@ void PhysicalMemory::join(const MemorySlots& slots) {
     }
   }
   few_ = !pieces_.empty() && pieces_.size() <= kFew;
+  for (std::size_t i = 0; i < std::min(kFew, pieces_.size()); ++i)
+    words_[i] = {pieces_[i].first, pieces_[i].word_bytes, pieces_[i].host};
   lasts_before_.fill(~std::uint64_t{0});
   for (std::size_t i = 1; few_ && i < pieces_.size(); ++i)
     lasts_before_[i - 1] = pieces_[i].first.value() - 1;

@@ -91,28 +91,22 @@ class PhysicalMemory {
   // entries that were read on the way, also where it ends in a failure.
   [[nodiscard]] Result<std::uint64_t, FaultReason> load64(
       Gpa at, std::uint32_t* references = nullptr) const;
-  // The same where it is a plain load from a slot, as walks do it at every step: the word into
-  // `word`. False: ask load64, which also says why not.
-  [[nodiscard]] bool load64_from_slot(Gpa at, std::uint64_t& word) const {
-    const Piece* piece = nullptr;
-    if (few_) [[likely]] {
-      // Tables keep to their slot: here the comparisons are guessed, so that the load does not wait
-      // for them. An address below a piece comes out above any size.
-      for (const Piece& one : pieces_) {
-        if (at - one.first >= one.word_bytes) continue;
-        piece = &one;
-        break;
-      }
-    } else {
-      piece = find_piece(at);
+  // The same where it is a plain load from one of a few slots, as walks do it at every step: the
+  // word into `word`. False: ask load64, which also says why not.
+  [[nodiscard, gnu::always_inline]] bool load64_from_slot(Gpa at, std::uint64_t& word) const {
+    // Tables keep to their slot: here the comparisons are guessed, so that the load does not wait
+    // for them. An address below a piece comes out above any size.
+    for (const Words& words : words_) {
+      const std::uint64_t inside = at - words.first;
+      if (inside >= words.bytes) continue;
+      if (inside % sizeof word != 0) [[unlikely]]
+        return false;
+      // Acquire: as in load_region64; an entry's table is read after the entry.
+      word = std::atomic_ref(*reinterpret_cast<std::uint64_t*>(words.host + inside))
+                 .load(std::memory_order_acquire);
+      return true;
     }
-    if (piece == nullptr) return false;
-    const std::uint64_t inside = at - piece->first;
-    if (inside >= piece->word_bytes || inside % sizeof word != 0) return false;
-    // Acquire: as in load_region64; an entry's table is read after the entry.
-    word = std::atomic_ref(*reinterpret_cast<std::uint64_t*>(piece->host + inside))
-               .load(std::memory_order_acquire);
-    return true;
+    return false;
   }
   [[nodiscard]] Result<Done, FaultReason> store64(Gpa at, std::uint64_t value) const;
   [[nodiscard]] Result<bool, FaultReason> compare_exchange64(Gpa at, std::uint64_t& expected,
@@ -130,6 +124,12 @@ class PhysicalMemory {
 
  private:
   static constexpr std::size_t kFew = 4;
+  // What of a piece words can be loaded from; none: no bytes.
+  struct Words {
+    Gpa first{};
+    std::uint64_t bytes = 0;
+    std::byte* host = nullptr;
+  };
 
   void join(const MemorySlots& slots);
   [[nodiscard]] std::size_t search(Gpa at) const;
@@ -145,7 +145,8 @@ class PhysicalMemory {
   bool few_ = false;  // 1…kFew pieces
   // With few: the byte before the first of every piece but the first one; the rest is beyond reach.
   std::array<std::uint64_t, kFew - 1> lasts_before_{};
-  std::vector<Piece> pieces_;  // sorted; empty if the host map is not a list of slots
+  std::array<Words, kFew> words_{};  // of the first pieces
+  std::vector<Piece> pieces_;        // sorted; empty if the host map is not a list of slots
 };
 
 }  // namespace weir::pagetables

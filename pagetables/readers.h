@@ -24,7 +24,7 @@ class DirectReader {
   explicit DirectReader(const PhysicalMemory& memory, Trace trace = Trace::kLeave)
       : memory_(memory), trace_(trace) {}
 
-  [[nodiscard]] bool load_at_once(Gpa at, std::uint64_t& word) const {
+  [[nodiscard, gnu::always_inline]] bool load_at_once(Gpa at, std::uint64_t& word) const {
     return trace_.trail() == nullptr && memory_.load64_from_slot(at, word);
   }
   [[nodiscard]] Result<std::uint64_t, WalkFailure> load(Gpa at) {
@@ -75,6 +75,18 @@ class HostReader {
 };
 static_assert(TableReader<HostReader>);
 
+// A lower stage may also offer at_once(address, ask, leaf) -> bool: the answer where it is cached or
+// where the straight way leads to it, in registers. False: nothing was done; call it.
+template <typename LowerWalk, typename Space>
+[[nodiscard, gnu::always_inline]] inline bool translate_at_once(LowerWalk& lower,
+                                                                std::uint64_t address,
+                                                                const Ask& ask, Leaf<Space>& leaf) {
+  if constexpr (requires { lower.at_once(address, ask, leaf); })
+    return lower.at_once(address, ask, leaf);
+  else
+    return false;
+}
+
 // Entries at addresses of `Upper`, each translated by `lower`: a callable
 // (std::uint64_t address, const Ask&) -> WalkResult<LowerReader::Space>, with `stage` set in
 // failures.
@@ -82,17 +94,34 @@ template <typename Upper, typename LowerWalk, TableReader LowerReader>
 class TranslatedReader {
  public:
   using Space = Upper;
+  using LowerSpace = typename LowerReader::Space;
 
   // Both must outlive the reader.
   TranslatedReader(LowerWalk& lower, LowerReader& memory) : lower_(lower), memory_(memory) {}
 
+  [[nodiscard, gnu::always_inline]] bool load_at_once(Upper at, std::uint64_t& below,
+                                                      std::uint64_t& word,
+                                                      std::uint32_t& references) {
+    if (below == kNotKnown) {
+      Leaf<LowerSpace> leaf;
+      if (!translate_at_once(lower_, at.value(), {.access = Access::kRead}, leaf)) [[unlikely]]
+        return false;
+      references += leaf.references;
+      below = leaf.translate(at.value()).value();
+    }
+    if constexpr (ReadsAtOnce<LowerReader>)
+      return memory_.load_at_once(LowerSpace(below), word);
+    else
+      return false;
+  }
+  // An entry whose place in the lower space is known.
+  [[nodiscard]] Result<std::uint64_t, WalkFailure> load_below(std::uint64_t below) {
+    return memory_.load(LowerSpace(below));
+  }
   [[nodiscard]] Result<std::uint64_t, WalkFailure> load(Upper at) {
     const auto leaf = translate(at, {.access = Access::kRead});
     if (!leaf) return Failure{leaf.error()};
-    const auto below = leaf->translate(at.value());
-    if (std::uint64_t word = 0; load_at_once(memory_, below, word)) [[likely]]
-      return word;
-    return memory_.load(below);
+    return memory_.load(leaf->translate(at.value()));
   }
   // An update is a read and a write of the table's page.
   [[nodiscard]] Result<bool, WalkFailure> update(Upper at, std::uint64_t seen,

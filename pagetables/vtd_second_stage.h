@@ -84,10 +84,10 @@ struct VtdSecondStage {
   }
 
   // 7.1.3: at each entry the permission is checked before the reserved bits.
-  [[nodiscard]] static constexpr Step inspect(std::uint64_t entry, unsigned level, const Ask& ask,
+  [[nodiscard, gnu::always_inline]] static constexpr Step inspect(std::uint64_t entry, unsigned level, const Ask& ask,
                                               const Rules& rules) {
     Step step;
-    step.permissions = permissions_of(entry);
+    step.permissions = permissions_of(entry, rules);
     if (!step.permissions.allows(ask.access)) {
       step.reason = missing_permission(step.permissions, ask.access);
       return step;
@@ -106,8 +106,32 @@ struct VtdSecondStage {
     return step;
   }
 
+  using PlainOf = VtdSecondStage;
+  static constexpr std::uint64_t kPlainAddress = ss::kAddress.kMask;
+  static constexpr std::uint64_t kDenyingBits = 0;
+  [[nodiscard, gnu::always_inline]] static constexpr PlainEntries plain_entries(
+      const Ask& ask, const Rules& rules) {
+    const std::uint64_t wanted =
+        rules.accessed | (ask.access != Access::kWrite ? std::uint64_t{ss::kRead.kMask} : 0) |
+        (writes(ask.access) ? std::uint64_t{ss::kWrite.kMask} : 0);
+    const std::uint64_t leaf = wanted | (writes(ask.access) ? rules.dirty : 0);
+    // Above the last level, what is reserved where there are no pages is what makes none.
+    return {.table_mask = wanted | rules.table_reserved[kMaxLevels],
+            .table_bits = wanted,
+            .leaf_mask = leaf | rules.leaf_reserved[1],
+            .leaf_bits = leaf};
+  }
+  [[nodiscard]] static constexpr std::uint64_t below_bits(unsigned) { return 0; }
+  [[nodiscard]] static constexpr std::uint64_t dirty_bits(const Rules& rules) {
+    return rules.dirty;
+  }
+  // DMA takes no notice of X; every page is for every requester.
+  [[nodiscard]] static constexpr Permissions permissions_of(std::uint64_t entry, const Rules&) {
+    return Permissions::of(ss::kRead.is_set(entry), ss::kWrite.is_set(entry));
+  }
+
   // Judged entry by entry, above.
-  [[nodiscard]] static constexpr std::optional<FaultReason> refuse(Permissions, const Ask&) {
+  [[nodiscard, gnu::always_inline]] static constexpr std::optional<FaultReason> refuse(Permissions, const Ask&) {
     return std::nullopt;
   }
   [[nodiscard]] static constexpr std::optional<FaultReason> refuse_input(std::uint64_t input,
@@ -134,11 +158,7 @@ struct VtdSecondStage {
   [[nodiscard]] static constexpr unsigned shift(unsigned level) {
     return kPageLg2 + kIndexBits * (level - 1);
   }
-  // DMA takes no notice of X; every page is for every requester.
-  [[nodiscard]] static constexpr Permissions permissions_of(std::uint64_t entry) {
-    return Permissions::of(ss::kRead.is_set(entry), ss::kWrite.is_set(entry));
-  }
 };
-static_assert(RadixFormat<VtdSecondStage>);
+static_assert(PlainFormat<VtdSecondStage>);
 
 }  // namespace weir::pagetables

@@ -90,7 +90,7 @@ struct X86FirstStage {
     return rules;
   }
 
-  [[nodiscard]] static constexpr Step inspect(std::uint64_t entry, unsigned level, const Ask& ask,
+  [[nodiscard, gnu::always_inline]] static constexpr Step inspect(std::uint64_t entry, unsigned level, const Ask& ask,
                                               const Rules& rules) {
     Step step;
     if (!fs::kPresent.is_set(entry)) return step;
@@ -113,8 +113,40 @@ struct X86FirstStage {
     return step;
   }
 
+  using PlainOf = X86FirstStage;
+  static constexpr std::uint64_t kPlainAddress = fs::kAddress.kMask;
+  static constexpr std::uint64_t kDenyingBits = fs::kNoExecute.kMask;
+  [[nodiscard, gnu::always_inline]] static constexpr PlainEntries plain_entries(
+      const Ask& ask, const Rules& rules) {
+    const bool writable = writes(ask.access) && (!ask.privileged || ask.write_protect);
+    const std::uint64_t wanted = fs::kPresent.kMask | rules.accessed |
+                                 (ask.privileged ? 0 : std::uint64_t{fs::kUser.kMask}) |
+                                 (writable ? std::uint64_t{fs::kWrite.kMask} : 0);
+    const std::uint64_t denied =
+        ask.execute && rules.no_execute ? std::uint64_t{fs::kNoExecute.kMask} : 0;
+    const std::uint64_t leaf = wanted | (writes(ask.access) ? rules.dirty : 0);
+    // Above the last level, what is reserved where there are no pages is what makes none.
+    return {.table_mask = wanted | denied | rules.table_reserved[kMaxLevels],
+            .table_bits = wanted,
+            .leaf_mask = leaf | denied | rules.leaf_reserved[1],
+            .leaf_bits = leaf};
+  }
+  [[nodiscard]] static constexpr std::uint64_t below_bits(unsigned) { return 0; }
+  [[nodiscard]] static constexpr std::uint64_t dirty_bits(const Rules& rules) {
+    return rules.dirty;
+  }
+  // Whatever is present can be read.
+  [[nodiscard]] static constexpr Permissions permissions_of(std::uint64_t entry,
+                                                            const Rules& rules) {
+    const bool executable = !rules.no_execute || !fs::kNoExecute.is_set(entry);
+    return Permissions::from_bits(Permissions::kReadBit |
+                                  (fs::kWrite.is_set(entry) ? Permissions::kWriteBit : 0U) |
+                                  (fs::kUser.is_set(entry) ? Permissions::kUserBit : 0U) |
+                                  (executable ? Permissions::kExecuteBit : 0U));
+  }
+
   // Judged entry by entry; what all of them allow, each allows.
-  [[nodiscard]] static constexpr std::optional<FaultReason> refuse(Permissions permissions,
+  [[nodiscard, gnu::always_inline]] static constexpr std::optional<FaultReason> refuse(Permissions permissions,
                                                                    const Ask& ask) {
     const auto denial = judge(permissions, ask);
     if (!denial) return std::nullopt;
@@ -160,26 +192,18 @@ struct X86FirstStage {
   [[nodiscard]] static constexpr unsigned shift(unsigned level) {
     return kPageLg2 + kIndexBits * (level - 1);
   }
-  // Whatever is present can be read.
-  [[nodiscard]] static constexpr Permissions permissions_of(std::uint64_t entry,
-                                                            const Rules& rules) {
-    const bool executable = !rules.no_execute || !fs::kNoExecute.is_set(entry);
-    return Permissions::from_bits(Permissions::kReadBit |
-                                  (fs::kWrite.is_set(entry) ? Permissions::kWriteBit : 0U) |
-                                  (fs::kUser.is_set(entry) ? Permissions::kUserBit : 0U) |
-                                  (executable ? Permissions::kExecuteBit : 0U));
-  }
 };
-static_assert(RadixFormat<X86FirstStage>);
+static_assert(PlainFormat<X86FirstStage>);
 
 // The same tables where addresses are not sign-extended: AMD v2 for PASID 0 under GIOV, with all of
 // its 48 or 57 bits.
 struct X86FirstStageUnsigned : X86FirstStage {
+  using PlainOf = X86FirstStageUnsigned;
   [[nodiscard]] static constexpr std::optional<FaultReason> refuse_input(std::uint64_t input,
                                                                          unsigned levels) {
     return refuse_beyond_reach<kIndexBits>(input, levels);
   }
 };
-static_assert(RadixFormat<X86FirstStageUnsigned>);
+static_assert(PlainFormat<X86FirstStageUnsigned>);
 
 }  // namespace weir::pagetables

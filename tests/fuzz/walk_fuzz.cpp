@@ -179,7 +179,7 @@ Answer nested(Memory& memory, const Stage<Upper>& upper, const Stage<Lower>& low
   const auto tickets = caches.begin_fill(kDomain);
   CachedStage2<Lower, WatchingReader> below(lower.rules, reader, lower.root, lower.levels, caches,
                                             kDomain, tickets);
-  CachedTables<Upper, Ipa> tables(caches.stage1_tables, kTag, tickets.stage1_tables);
+  CachedTables<Upper, Ipa> tables(caches, kTag, tickets);
   const auto leaf = nested_walk<Upper>(upper.rules, Ipa(upper.root.value()), upper.levels, below,
                                        reader, input, ask, tables);
   if (!leaf) {

@@ -32,8 +32,8 @@ class CachedWalk : public testing::Test {
   auto walk(WalkCaches& in, const WalkCaches::Tickets& tickets, DomainId domain, const Ask& ask) {
     pagetables::DirectReader reader(world.ram.physical());
     Lower lower(world.lower_rules, reader, world.lower_root(), 4, in, domain, tickets);
-    CachedTables<typename World::Upper, Ipa> tables(
-        in.stage1_tables, {.domain = domain, .pasid = kPasid.value}, tickets.stage1_tables);
+    const iotlb::Tag tag{.domain = domain, .pasid = kPasid.value};
+    CachedTables<typename World::Upper, Ipa> tables(in, tag, tickets);
     return pagetables::nested_walk<typename World::Upper>(
         world.upper_rules, Ipa(world.root()), 4, lower, reader, world.input(), ask, tables);
   }
@@ -179,6 +179,37 @@ TYPED_TEST(CachedWalk, TablesOfStage1GoByInput) {
   EXPECT_EQ(this->references(), 1U) << "the leaf table is nearer";
   EXPECT_EQ(invalidate_at(input), 1U);
   EXPECT_EQ(this->references(), 4U);
+}
+
+// L7: where stage 2 puts a table of stage 1 is forgotten with the page it rests on, and a table is
+// then read where it lies now.
+TYPED_TEST(CachedWalk, ATableThatStage2MovedIsReadWhereItLies) {
+  (void)this->references();
+  EXPECT_EQ(this->references(), 1U) << "by now its place is kept with the table";
+  const std::uint64_t ipa = this->world.ipas()[3];  // of stage 1's last table
+  std::uint64_t& leaf = this->world.ram.at(this->world.lower_entry_at(ipa, 1));
+  const std::uint64_t was = leaf;
+  leaf = 0;
+  EXPECT_EQ(this->references(), 1U) << "legal: nothing was invalidated";
+  EXPECT_EQ(this->caches.invalidate(this->of_page(3, true)), 1U);
+  const auto walked =
+      this->walk(this->caches, this->caches.begin_fill(kDomain), kDomain, {});
+  ASSERT_FALSE(walked.ok());
+  EXPECT_EQ(walked.error().stage, Stage::kStage2);
+  EXPECT_EQ(walked.error().entry_at, this->world.lower_entry_at(ipa, 1));
+  leaf = was;
+  EXPECT_EQ(this->references(), 2U) << "the table's page again, and its entry";
+  EXPECT_EQ(this->references(), 1U);
+}
+
+// L2: a place that was found before an invalidation is no place after it, though the table is.
+TYPED_TEST(CachedWalk, APlaceFoundByAnOvertakenWalkIsNotUsed) {
+  (void)this->references();
+  const auto before = this->caches.begin_fill(kDomain);
+  EXPECT_EQ(this->caches.invalidate(this->of_page(3, true)), 1U);
+  ASSERT_TRUE(this->walk(this->caches, before, kDomain, {}).ok());
+  // Nothing of that walk is left: the table's page is walked for again.
+  EXPECT_EQ(this->references(), 2U);
 }
 
 TYPED_TEST(CachedWalk, DomainsDoNotDisturbEachOther) {

@@ -111,6 +111,21 @@ void keep_out_of_exclusion(Leaf<Gpa>& leaf, Iova iova, const Settings& settings)
   return upper_half ? iova.value() | beyond : iova.value();
 }
 
+// The host stage under the guest's; keeps the address that it refused.
+struct HostBelow {
+  CachedStage2<AmdV1, DirectReader>& host;
+  Ipa refused;
+
+  [[nodiscard]] pagetables::WalkResult<Gpa> operator()(std::uint64_t address, const Ask& what) {
+    auto leaf = host(address, what);
+    if (!leaf) refused = Ipa(address);
+    return leaf;
+  }
+  [[nodiscard]] bool at_once(std::uint64_t address, const Ask& what, Leaf<Gpa>& leaf) {
+    return host.at_once(address, what, leaf);
+  }
+};
+
 [[nodiscard]] LeafResult walk_guest(const Context& context, const Request& piece,
                                     const WalkScope& scope, const Capabilities& capabilities) {
   const auto input = guest_input(context, piece.iova);
@@ -130,20 +145,14 @@ void keep_out_of_exclusion(Leaf<Gpa>& leaf, Iova iova, const Settings& settings)
   CachedStage2<AmdV1, DirectReader> host(capabilities.rules_for(updates_of(context)), reader,
                                          Gpa(context.stage2_root), context.stage2_levels,
                                          scope.caches, context.domain, scope.tickets);
-  Ipa asked;
-  const auto lower = [&host, &asked](std::uint64_t address, const Ask& what) {
-    auto leaf = host(address, what);
-    if (!leaf) asked = Ipa(address);
-    return leaf;
-  };
-  CachedTables<X86FirstStage, Ipa> tables(scope.caches.stage1_tables, tag,
-                                          scope.tickets.stage1_tables);
+  HostBelow lower{host, Ipa(0)};
+  CachedTables<X86FirstStage, Ipa> tables(scope.caches, tag, scope.tickets);
   const auto found = pagetables::nested_walk<X86FirstStage>(
       capabilities.guest_rules, Ipa(context.stage1_root), context.stage1_levels, lower, reader,
       *input, ask, tables);
   if (!found) {
     if (found.error().stage == Stage::kStage2)
-      return Failure{host_stage_fault(piece, context, found.error(), asked)};
+      return Failure{host_stage_fault(piece, context, found.error(), lower.refused)};
     return Failure{guest_stage_fault(piece, context, found.error())};
   }
   const std::uint8_t lg2 = found->page_lg2();

@@ -84,20 +84,27 @@ struct Walk {
 }
 
 // Every address that the first stage gives, of a table or of the page, goes through the second.
-WalkResult<Gpa> Walk::nested() {
-  CachedStage2<VtdSecondStage, SnoopingReader> tables_below(
-      second_stage_rules(), reader, Gpa(context.stage2_root), context.stage2_levels, scope.caches,
-      context.domain, scope.tickets);
-  const unsigned reach = capabilities.input_bits(context.stage2_levels);
-  const auto below = [&](std::uint64_t address, const Ask& ask) -> WalkResult<Gpa> {
+struct Below {
+  CachedStage2<VtdSecondStage, SnoopingReader> tables;
+  unsigned reach;
+
+  [[nodiscard]] WalkResult<Gpa> operator()(std::uint64_t address, const Ask& ask) {
     if (beyond(address, reach))
       return Failure{
           WalkFailure{.reason = FaultReason::kBeyondInputWidth, .stage = Stage::kStage2}};
-    return tables_below(address, ask);
-  };
+    return tables(address, ask);
+  }
+  [[nodiscard]] bool at_once(std::uint64_t address, const Ask& ask, Leaf<Gpa>& leaf) {
+    return !beyond(address, reach) && tables.at_once(address, ask, leaf);
+  }
+};
+
+WalkResult<Gpa> Walk::nested() {
+  Below below{{second_stage_rules(), reader, Gpa(context.stage2_root), context.stage2_levels,
+               scope.caches, context.domain, scope.tickets},
+              capabilities.input_bits(context.stage2_levels)};
   const iotlb::Tag tag{.domain = context.domain, .pasid = context.pasid};
-  CachedTables<X86FirstStage, Ipa> tables(scope.caches.stage1_tables, tag,
-                                          scope.tickets.stage1_tables);
+  CachedTables<X86FirstStage, Ipa> tables(scope.caches, tag, scope.tickets);
   const auto leaf = pagetables::nested_walk<X86FirstStage>(
       first_stage_rules(), Ipa(context.stage1_root), context.stage1_levels, below, reader,
       piece.iova.value(), iotlb::ask_of(context, piece), tables);
