@@ -144,8 +144,7 @@ bool WalkCache<kKeeps>::covered(const Invalidation& what, const Way& way) {
   const std::uint64_t tag = way.tag.load(std::memory_order_acquire);
   if (tag == 0) return false;
   const std::uint64_t page = way.page.load(std::memory_order_acquire);
-  const Entry entry = words::entry_of(tag, words::make_key(tag, page),
-                                      way.output.load(std::memory_order_acquire));
+  const Entry entry = words::entry_of(tag, page, way.output.load(std::memory_order_acquire));
   return covers(what, entry.tag, entry.page, entry.page_lg2, entry.output);
 }
 

@@ -114,7 +114,7 @@ class WalkCache {
   };
   static constexpr bool kPointers = kKeeps == Keeps::kPointersToo;
   // `tag` decides with `page` whether the way answers (0: empty); `output` is a base, and below it
-  // the permissions, as in iotlb_set.h.
+  // the permissions, as in iotlb_way.h.
   struct alignas(kPointers ? 64 : 32) Way {
     std::atomic<std::uint64_t> page{0};
     std::atomic<std::uint64_t> tag{0};
@@ -127,20 +127,21 @@ class WalkCache {
   static_assert(sizeof(Way) == (kPointers ? 64 : 32));
   class SetLock;
   static constexpr std::size_t kDomainSlots = 64;
+  static constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15;  // Fibonacci hashing
   static constexpr std::uint64_t kAllWays = (std::uint64_t{1} << kWays) - 1;
   static constexpr int kReadAttempts = 4;
 
   [[nodiscard]] static std::atomic<std::uint64_t>& sequence_of(Way* set) { return set[0].shared; }
   [[nodiscard]] static std::atomic<std::uint64_t>& recent_of(Way* set) { return set[1].shared; }
   [[nodiscard]] static std::size_t domain_slot(DomainId domain) {
-    return (domain.value * words::kSpread >> 32) % kDomainSlots;
+    return (domain.value * kSpread >> 32) % kDomainSlots;
   }
   // As Iotlb places its sets: PASIDs of a domain share them, and the domain turns the whole pattern.
   [[nodiscard]] std::size_t place_of(DomainId domain, std::uint64_t number,
                                      std::uint8_t lg2) const {
     constexpr std::uint64_t kDomains = 0xd1342543de82ef95;
     const std::uint64_t hash =
-        number * words::kSpread + (domain.value * kDomains + lg2 * words::kSpread);
+        number * kSpread + (domain.value * kDomains + lg2 * kSpread);
     return hash >> place_shift_;
   }
   // Member by member, so that a hit stays in registers.
