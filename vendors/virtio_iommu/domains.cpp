@@ -149,6 +149,9 @@ Status Domains::carry_out(const Map& request) {
   switch (mapped) {
     case MapStatus::kMapped:
       ++mappings_;
+      if (announces_)
+        announced_.push_back(
+            {.scope = iotlb::Scope::kRange, .domain = DomainId{domain->id}, .range = range});
       return Status::kOk;
     case MapStatus::kBadRange:
     case MapStatus::kOverlap:
@@ -198,9 +201,12 @@ void Domains::drop_unattached() {
     if (endpoint->domain.load(std::memory_order_relaxed) == nullptr) drop_endpoint(*endpoint);
 }
 
-std::vector<iotlb::Invalidation> Domains::take_drops() {
+Drops Domains::take_drops() {
+  Drops drops{.awaited = !drops_.empty()};
+  drops_.insert(drops_.end(), announced_.begin(), announced_.end());
+  announced_.clear();
   std::ranges::sort(drops_, {}, order_of);
-  std::vector<iotlb::Invalidation> joined;
+  std::vector<iotlb::Invalidation>& joined = drops.what;
   for (const iotlb::Invalidation& next : drops_) {
     if (joined.empty() || !(adjoin(joined.back(), next) || same(joined.back(), next)))
       joined.push_back(next);
@@ -208,7 +214,7 @@ std::vector<iotlb::Invalidation> Domains::take_drops() {
       joined.back().range.last = std::max(joined.back().range.last, next.range.last);
   }
   drops_.clear();
-  return joined;
+  return drops;
 }
 
 }  // namespace weir::virtio_iommu

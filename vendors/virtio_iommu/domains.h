@@ -25,11 +25,19 @@
 
 namespace weir::virtio_iommu {
 
+// What a batch has changed, as the core is told of it.
+struct Drops {
+  std::vector<iotlb::Invalidation> what{};
+  bool awaited = false;  // something was taken away: complete when that has drained
+};
+
 class Domains {
  public:
   Domains(const Options& options, Endpoints& endpoints, Graveyard& graveyard);
   ~Domains();
 
+  // From now on mappings are announced like removals, and so is whatever caches keep of absence.
+  void announce_mappings() { announces_ = true; }
   // Which flags a request may carry (5.13.6): those of features that the driver has accepted.
   void set_features(std::uint64_t accepted) { features_ = accepted; }
 
@@ -44,7 +52,7 @@ class Domains {
 
   // What must be invalidated before any of the changes so far is complete, adjoining ranges joined.
   // Empty afterwards.
-  [[nodiscard]] std::vector<iotlb::Invalidation> take_drops();
+  [[nodiscard]] Drops take_drops();
 
   [[nodiscard]] std::size_t mappings() const { return mappings_; }
   [[nodiscard]] std::size_t count() const { return domains_.size(); }
@@ -65,10 +73,12 @@ class Domains {
   const std::uint64_t granule_mask_;
 
   std::uint64_t features_ = 0;
+  bool announces_ = false;
   std::map<std::uint32_t, std::unique_ptr<Domain>> domains_;  // ids are hostile: no hashing
   std::size_t attached_ = 0;                                  // endpoints
   std::size_t mappings_ = 0;                                  // of all domains
   std::vector<iotlb::Invalidation> drops_;
+  std::vector<iotlb::Invalidation> announced_;
 };
 
 }  // namespace weir::virtio_iommu

@@ -137,19 +137,23 @@ void RequestQueue::answer_probe(const Probe& request, Item& item) {
 
 void RequestQueue::begin_round() {
   ticket_ = Ticket{};
-  std::vector<iotlb::Invalidation> drops;
+  Drops drops;
   {
     const MutexLock lock(structures_.mutex);
     drops = structures_.domains.take_drops();
   }
-  if (!drops.empty()) {
+  Ticket round;
+  if (!drops.what.empty()) {
     ++counts_.rounds;
-    ticket_ = host_.invalidate_all(drops);
+    // Whoever listens has heard of all of it when this returns.
+    round = host_.invalidate_all(drops.what);
+    // What is in flight may still miss a new mapping, and rests on nothing that has gone.
+    if (drops.awaited) ticket_ = round;
   }
   bool own_ticket = false;
   {
     const MutexLock lock(structures_.mutex);
-    if (!drops.empty()) structures_.graveyard.put_under(ticket_);
+    if (!drops.what.empty()) structures_.graveyard.put_under(round);
     own_ticket = structures_.graveyard.worth_a_ticket();
   }
   if (!own_ticket) return;

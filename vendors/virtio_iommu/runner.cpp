@@ -117,13 +117,13 @@ void Runner::apply_bypass(bool on) {
   }
   // Release: pairs with bypass(); the contexts that rest on the old value go next.
   bypass_.store(on, std::memory_order_release);
-  std::vector<iotlb::Invalidation> drops;
+  Drops drops;
   {
     const MutexLock lock(structures_.mutex);
     structures_.domains.drop_unattached();
     drops = structures_.domains.take_drops();
   }
-  Ticket ticket = host_.invalidate_all(drops);
+  Ticket ticket = host_.invalidate_all(drops.what);
   if (ticket.serial == 0 && pending_bypass_) ticket = pending_bypass_->ticket;
   pending_bypass_ = PendingBypass{ticket, on};
 }

@@ -13,6 +13,11 @@ namespace {
 // they are few. 4 KiB, 64 KiB, 2 MiB, 1 GiB.
 constexpr std::array<std::uint8_t, 4> kCachedSizes = {30, 21, 16, kPageLg2};
 
+// Of the tables that faults are told in terms of: bits a level, and the level above all others,
+// whose one entry stands for the whole space.
+constexpr unsigned kIndexBits = 9;
+constexpr std::uint8_t kTopLevel = 7;
+
 // A context names its domain by the domain's address, which stays good for as long as the burst
 // that the context was read in, or in which it was found to be current.
 [[nodiscard]] std::uint64_t word_of(const Domain* domain) {
@@ -30,6 +35,13 @@ constexpr std::array<std::uint8_t, 4> kCachedSizes = {30, 21, 16, kPageLg2};
 [[nodiscard]] bool holds_block(const pagetables::Mapping& mapping, Iova at, unsigned lg2) {
   const Iova first = at.page_base(lg2);
   return mapping.range.contains(first) && mapping.range.contains(first + last_of_block(lg2));
+}
+
+// For those who list mappings: the fewer blocks the better.
+[[nodiscard]] std::uint8_t largest_block_lg2(const pagetables::Mapping& mapping, Iova at) {
+  for (std::uint8_t lg2 = 63; lg2 != 0; --lg2)
+    if (holds_block(mapping, at, lg2)) return lg2;
+  return 0;
 }
 
 }  // namespace
@@ -85,15 +97,40 @@ std::uint8_t block_lg2(const pagetables::Mapping& mapping, Iova at) {
   return 0;
 }
 
+std::uint8_t empty_level(const pagetables::IntervalMap& mappings, Iova at) {
+  const auto nothing_in = [&](AddressRange<Iova> block) {
+    const auto next = mappings.first_at_or_after(block.first);
+    if (!next || next->range.first > block.last) return true;
+    return !next->permissions.can_read() && !next->permissions.can_write() &&
+           next->range.contains(block.first) && next->range.contains(block.last);
+  };
+  std::uint8_t level = 0;
+  for (std::uint8_t next = 1; next <= kTopLevel; ++next) {
+    const unsigned lg2 = kPageLg2 + kIndexBits * (next - 1U);
+    const AddressRange<Iova> block =
+        lg2 < 64 ? AddressRange<Iova>{at.page_base(lg2), at.page_base(lg2) + last_of_block(lg2)}
+                 : whole_space<Iova>();
+    if (!nothing_in(block)) break;
+    level = next;
+  }
+  return level;
+}
+
 Result<pagetables::Leaf<Gpa>, Fault> walk_mappings(const iotlb::Context& context,
-                                                   const Request& piece) {
-  const auto mapping = domain_of(context).mappings.lookup(piece.iova);
-  if (!mapping)
-    return Failure{make_fault(piece, fault::Reason::kMapping, FaultReason::kNotPresent)};
-  if (!mapping->permissions.allows(piece.access))
-    return Failure{make_fault(piece, fault::Reason::kMapping,
-                              pagetables::missing_permission(mapping->permissions, piece.access))};
-  const std::uint8_t lg2 = block_lg2(*mapping, piece.iova);
+                                                   const Request& piece, pagetables::Trace trace) {
+  const bool listing = !trace.updates();
+  const pagetables::IntervalMap& mappings = domain_of(context).mappings;
+  const auto mapping = mappings.lookup(piece.iova);
+  if (!mapping || !mapping->permissions.allows(piece.access)) {
+    Fault fault = make_fault(
+        piece, fault::Reason::kMapping,
+        mapping ? pagetables::missing_permission(mapping->permissions, piece.access)
+                : FaultReason::kNotPresent);
+    if (listing) fault.level = empty_level(mappings, piece.iova);
+    return Failure{fault};
+  }
+  const std::uint8_t lg2 =
+      listing ? largest_block_lg2(*mapping, piece.iova) : block_lg2(*mapping, piece.iova);
   return pagetables::Leaf<Gpa>{.page = mapping->translate(piece.iova.page_base(lg2)),
                                .page_lg2 = lg2,
                                .level = 1,

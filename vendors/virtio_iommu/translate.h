@@ -31,8 +31,15 @@ namespace weir::virtio_iommu {
 [[nodiscard]] std::optional<Fault> refuse_special(const Request& request);
 
 // REQUIRES: `context` is one of context_of, of a domain with mappings, and of this burst.
+// Trace::kNone, which nobody caches, gives the largest block of all inside the mapping; and a fault
+// then has the level of a table entry that would be empty, so that holes can be skipped.
 [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk_mappings(const iotlb::Context& context,
-                                                                 const Request& piece);
+                                                                 const Request& piece,
+                                                                 pagetables::Trace trace);
+
+// The highest level of nine-bit tables on which the entry for `at`, which nothing is mapped at or a
+// mapping without any permission, would lead to no page: 0 for none, 7 for the whole space.
+[[nodiscard]] std::uint8_t empty_level(const pagetables::IntervalMap& mappings, Iova at);
 
 // The largest block around `at` that a cache entry can stand for and that lies wholly inside the
 // mapping; where none does, the largest one that no cache keeps. Never a byte outside the mapping.

@@ -2,6 +2,7 @@
 #include "vendors/virtio_iommu/unit.h"
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "vendors/virtio_iommu/config_space.h"
@@ -87,6 +88,8 @@ struct Unit::State final : virtio::DeviceType {
   Events events;
   Runner runner;
 
+  std::atomic<bool> announcing{false};  // and the domains know
+
   // Event queue and runner finish a reset each for itself.
   Mutex mutex;
   std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;  // asked for so far
@@ -135,8 +138,24 @@ UnitCounts Unit::counts() {
 
 Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
                                                  const pagetables::PhysicalMemory&) {
-  return context_of(state_->endpoints.by_requester(request.requester), state_->runner.bypass(),
-                    request);
+  // Acquire: pairs with announces_mappings; a mapping that was not announced is seen by every walk
+  // of a context that says that all are.
+  const bool announcing = state_->announcing.load(std::memory_order_acquire);
+  auto context = context_of(state_->endpoints.by_requester(request.requester),
+                            state_->runner.bypass(), request);
+  if (context && announcing) context->coherence = iotlb::Coherence::kCaching;
+  return context;
+}
+
+bool Unit::announces_mappings() const {
+  // Where nothing is mapped is kept, and told, by pages.
+  const std::uint64_t mask = state_->options.page_size_mask;
+  if ((mask & (~mask + 1)) < kPageSize) return false;
+  const MutexLock lock(state_->structures.mutex);
+  state_->structures.domains.announce_mappings();
+  // Release: pairs with read_context; mappings that were made before the lock was taken.
+  state_->announcing.store(true, std::memory_order_release);
+  return true;
 }
 
 std::optional<Fault> Unit::check(const iotlb::Context&, const Request& request) {
@@ -144,8 +163,8 @@ std::optional<Fault> Unit::check(const iotlb::Context&, const Request& request) 
 }
 
 Result<pagetables::Leaf<Gpa>, Fault> Unit::walk(const iotlb::Context& context, const Request& piece,
-                                                const WalkScope&) {
-  return walk_mappings(context, piece);
+                                                const WalkScope& scope) {
+  return walk_mappings(context, piece, scope.trace);
 }
 
 void Unit::record(const Fault& fault) {

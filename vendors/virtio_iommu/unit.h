@@ -67,6 +67,9 @@ class Unit final : public weir::Unit {
   [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> walk(const iotlb::Context& context,
                                                           const Request& piece,
                                                           const WalkScope& scope) override;
+  // Who asks is about to listen: from the first time on MAP is announced as UNMAP is, and costs an
+  // invalidation, for which its status does not wait. Never where a granule is less than a page.
+  [[nodiscard]] bool announces_mappings() const override;
   void record(const Fault& fault) override;
   void poll() override;
   void reset() override;
