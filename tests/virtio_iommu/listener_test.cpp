@@ -192,8 +192,8 @@ TEST_F(ListenerTest, FaultsAreReportedAsBefore) {
 TEST_F(ListenerTest, HolesAreSkipped) {
   ASSERT_EQ(driver_->attach(1, kNvme), guest::kOk);
   constexpr std::uint64_t k2M = 0x200000;
-  for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{1} << 40, std::uint64_t{1} << 55,
-                                 ~std::uint64_t{0} << 21})
+  for (const std::uint64_t at :
+       {std::uint64_t{0}, std::uint64_t{1} << 40, std::uint64_t{1} << 55, ~std::uint64_t{0} << 21})
     ASSERT_EQ(driver_->map(1, at, at + k2M - 1, 0x400000), guest::kOk);
   ASSERT_EQ(driver_->map(1, std::uint64_t{1} << 62, (std::uint64_t{1} << 63) - 1, 0), guest::kOk);
   ASSERT_EQ(driver_->map(1, std::uint64_t{1} << 50, (std::uint64_t{1} << 54) - 1, 0, 0),

@@ -122,10 +122,10 @@ Result<pagetables::Leaf<Gpa>, Fault> walk_mappings(const iotlb::Context& context
   const pagetables::IntervalMap& mappings = domain_of(context).mappings;
   const auto mapping = mappings.lookup(piece.iova);
   if (!mapping || !mapping->permissions.allows(piece.access)) {
-    Fault fault = make_fault(
-        piece, fault::Reason::kMapping,
-        mapping ? pagetables::missing_permission(mapping->permissions, piece.access)
-                : FaultReason::kNotPresent);
+    Fault fault =
+        make_fault(piece, fault::Reason::kMapping,
+                   mapping ? pagetables::missing_permission(mapping->permissions, piece.access)
+                           : FaultReason::kNotPresent);
     if (listing) fault.level = empty_level(mappings, piece.iova);
     return Failure{fault};
   }

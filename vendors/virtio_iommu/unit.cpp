@@ -20,8 +20,10 @@ struct Unit::State final : virtio::DeviceType {
         structures(options, endpoints),
         config(options),
         device(*this, options.interrupts),
-        events(unit_host, device, [this](std::uint64_t number) { part_of_reset_done(Part::kEvents, number); }),
-        runner(unit_host, options, structures, config, device, [this](std::uint64_t number) { part_of_reset_done(Part::kRunner, number); }) {}
+        events(unit_host, device,
+               [this](std::uint64_t number) { part_of_reset_done(Part::kEvents, number); }),
+        runner(unit_host, options, structures, config, device,
+               [this](std::uint64_t number) { part_of_reset_done(Part::kRunner, number); }) {}
 
   // What the virtio device asks of its type.
   [[nodiscard]] std::uint16_t device_id() const override { return kDeviceId; }
