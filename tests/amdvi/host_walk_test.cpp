@@ -83,6 +83,27 @@ TEST_F(HostWalkTest, TablesThatLoopEnd) {
   EXPECT_EQ(machine_.events().size(), 1U);
 }
 
+// What was made beside an exclusion range is found again by whoever clears dead entries away, with
+// few places and many commands.
+TEST(ExclusionTest, EntriesBesideTheRangeAreSweptLikeOthers) {
+  Machine machine(options_for(Profile::kFull), {.entries = 64});
+  machine.start();
+  machine.write(kExclLimit, 0x10000);
+  machine.write(kExclBase, 0x10000 | 1);
+  for (std::uint64_t page = 0; page < 16; ++page)
+    machine.store(kRoot + page * 8, leaf(0x4000000 + page * 0x1000));
+  for (const std::uint64_t rights : {kIr, kIw, kRw}) {
+    machine.set_entry(kDevice, kRoot | 1 << 9 | 3 | rights, 7 | std::uint64_t{1} << 39);
+    const Access access = rights == kIw ? Access::kWrite : Access::kRead;
+    for (unsigned round = 0; round < 100; ++round) {
+      machine.forget_all();
+      for (std::uint64_t page = 0; page < 16; ++page)
+        ASSERT_EQ(machine.dma(page << 12, access), 0x4000000 + (page << 12));
+      EXPECT_EQ(machine.dma(0x10000, access), 0x10000U);
+    }
+  }
+}
+
 // The masks are those of VirtualBox's iommu-amd.h for revision 3.05, with HAD (8:7), SATS (106) and
 // GuestPagingMode as later revisions have them; what a unit without a feature reserves is its own.
 TEST_F(HostWalkTest, EveryReservedBitOfAnEntry) {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A hostile guest before a VT-d unit: a small program of register writes, edits of tables and
-// queue, DMA and interrupt messages. Whatever it does, every call returns, memory outside RAM is
-// never touched (sanitizers), and after a reset the unit is as new.
+// queue, DMA, ATS and page requests and interrupt messages of two functions. Whatever it does,
+// every call returns, memory outside RAM is never touched (sanitizers), and after a reset the unit
+// is as new.
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,7 +24,8 @@ namespace {
 constexpr std::uint64_t kRam = 64 * 4096, kBase = 0xfed90000;
 // Where the program that every input starts from keeps its things.
 constexpr std::uint64_t kRoot = 0x1000, kContexts = 0x2000, kDirectory = 0x3000, kPasids = 0x4000,
-                        kFirst = 0x5000, kSecond = 0x9000, kQueue = 0x10000, kIrte = 0x12000;
+                        kFirst = 0x5000, kSecond = 0x9000, kQueue = 0x10000, kIrte = 0x12000,
+                        kPages = 0x14000;
 
 class Bytes {
  public:
@@ -51,6 +55,27 @@ struct Silence final : InterruptSink {
   void on_unit_msi(UnitId, Msi) override {}
 };
 
+// A device-TLB that answers an invalidation at once or when the program says so, or never.
+struct Device final : AtsDevice {
+  explicit Device(DmaPort& to) : port(to) {}
+  void on_invalidate(const AtsInvalidation& what) override {
+    owed.push_back(what.id);
+    if (prompt) catch_up();
+  }
+  void catch_up() {
+    // A settled invalidation may send the next one before this returns.
+    while (!owed.empty()) {
+      const std::uint32_t id = owed.back();
+      owed.pop_back();
+      (void)port.acknowledge_invalidation(id);
+    }
+  }
+
+  DmaPort& port;
+  bool prompt = true;
+  std::vector<std::uint32_t> owed;
+};
+
 class Machine {
  public:
   explicit Machine(const Options& options)
@@ -59,6 +84,7 @@ class Machine {
             Hpa(0), std::as_writable_bytes(std::span(words_.get(), kRam / 8))))),
         iommu_(
             {.memory = memory_,
+             .clock = &clock_,
              .sinks = {.interrupts = &silence_},
              .caches = {.entries = 64,
                         .walk = {.stage1_tables = 16, .stage2_tables = 16, .stage2_pages = 16}}}) {
@@ -67,6 +93,10 @@ class Machine {
     unit_ = &iommu_.add_unit<Unit>(kBase, options);
     for (const std::uint16_t sid : {std::uint16_t{0x0010}, std::uint16_t{0x0090}})
       ports_.push_back(iommu_.attach({.function = Requester::from_sid(sid)}).value());
+    for (const auto& port : ports_) {
+      devices_.push_back(std::make_shared<Device>(*port));
+      port->set_ats_device(devices_.back());
+    }
   }
 
   void put(std::uint64_t at, std::uint64_t word) { (void)memory_->store64(Hpa(at), word); }
@@ -79,13 +109,17 @@ class Machine {
   void edit(Bytes& bytes);
   void post(Bytes& bytes);
   void access(Bytes& bytes);
+  void message(Bytes& bytes);
+  void ats(Bytes& bytes);
 
   std::unique_ptr<std::uint64_t[]> words_;
   std::shared_ptr<GuestMemory> memory_;
   Silence silence_;
+  ManualClock clock_;
   Iommu iommu_;
   Unit* unit_ = nullptr;
   std::vector<std::unique_ptr<DmaPort>> ports_;
+  std::vector<std::shared_ptr<Device>> devices_;
   std::uint64_t tail_ = 0;
 };
 
@@ -101,7 +135,7 @@ void Machine::set_up(std::uint64_t kind) {
   }
   for (std::uint64_t page = 1; page < 64; ++page) put(kSecond + 0x3000 + page * 8, page << 12 | 3);
   if (scalable) {
-    put(kContexts + 0x10 * 32, kDirectory | 0x1d);
+    put(kContexts + 0x10 * 32, kDirectory | 0x1d);  // DTE and PRE, and PASIDs
     put(kDirectory, kPasids | 1);
     for (std::uint64_t pasid = 0; pasid < 8; ++pasid) {
       const std::uint64_t at = kPasids + pasid * 64, type = (kind + pasid) % 5;
@@ -117,6 +151,7 @@ void Machine::set_up(std::uint64_t kind) {
   unit_->write_register(0x90, 8, kQueue | (scalable ? 0x800U : 0));
   unit_->write_register(0xb8, 8, kIrte | 3);
   unit_->write_register(0x20, 8, kRoot | (scalable ? 0x400U : 0));
+  unit_->write_register(0xd0, 8, kPages);
   for (const std::uint32_t command : {0x04000000U, 0x44000000U, 0x05000000U, 0x86000000U})
     unit_->write_register(0x18, 4, command);
 }
@@ -169,8 +204,69 @@ void Machine::access(Bytes& bytes) {
   (void)port.peek(Iova(iova), Access::kRead);
 }
 
+// An interrupt of one of the functions, as its write or as its host's question.
+void Machine::message(Bytes& bytes) {
+  const std::uint64_t how = bytes.take();
+  DmaPort& port = *ports_[how & 1];
+  const Msi msi{0xfee00000 | (bytes.take(3) & 0xffffc), static_cast<std::uint32_t>(bytes.take(2))};
+  if ((how & 2) != 0) {
+    (void)iommu_.resolve_msi(port.requester(), msi.address, msi.data);
+    return;
+  }
+  const std::array data{std::byte(msi.data), std::byte(msi.data >> 8), std::byte(0), std::byte(0)};
+  (void)port.write(Iova(msi.address), data);
+}
+
+// Translation requests, page requests, and the devices' side of invalidations.
+void Machine::ats(Bytes& bytes) {
+  const std::uint64_t how = bytes.take();
+  DmaPort& port = *ports_[how & 1];
+  Device& device = *devices_[how & 1];
+  std::optional<Pasid> pasid;
+  if ((how & 2) != 0)
+    pasid = Pasid{static_cast<std::uint32_t>(bytes.take((how & 4) != 0 ? 3 : 1)) & 0xfffff};
+  switch (how >> 3 & 3) {
+    case 0:
+    case 1: {
+      const Iova iova((how & 0x20) != 0 ? bytes.take(8) : bytes.take(2) * 64 % 0x10000);
+      const auto answer = port.request_translation(iova, {.pasid = pasid,
+                                                          .no_write = (how & 8) != 0,
+                                                          .privileged = (how & 0x40) != 0,
+                                                          .execute = (how & 0x80) != 0});
+      std::array<std::byte, 4> data{};
+      if (answer.status == AtsStatus::kSuccess && answer.permissions.can_read())
+        (void)port.read(Iova(answer.output.value()), data,
+                        {.pasid = pasid, .address_type = AddressType::kTranslated});
+      return;
+    }
+    case 2: {
+      PageRequest request;
+      const std::uint64_t bits = bytes.take();
+      request.pasid = pasid;
+      request.page = Iova(bytes.take((how & 0x20) != 0 ? 8 : 2) << 12);
+      request.group = bytes.take(2) & 0x1ff;
+      request.last = (bits & 1) != 0;
+      request.read = (bits & 2) != 0;
+      request.write = (bits & 4) != 0;
+      request.execute = (bits & 8) != 0;
+      request.privileged = (bits & 16) != 0;
+      if ((bits & 32) != 0) {
+        const std::uint64_t first = bytes.take(8), second = bytes.take(8);
+        request.private_data = std::array{first, second};
+      }
+      return port.request_page(request);
+    }
+    default:
+      device.prompt = (how & 0x20) != 0;
+      if ((how & 0x40) != 0) device.catch_up();
+      if ((how & 0x80) == 0) return;
+      clock_.advance(std::chrono::hours(1));  // whoever is silent has been so for too long
+      return iommu_.poll();
+  }
+}
+
 void Machine::step(Bytes& bytes) {
-  switch (bytes.take() % 8) {
+  switch (bytes.take() % 10) {
     case 0:
     case 1:
       return write_register(bytes);
@@ -184,12 +280,20 @@ void Machine::step(Bytes& bytes) {
       // Where the started program keeps its things, one word of each.
       put(kRoot + (bytes.take(2) * 8) % 0xc000, bytes.take(8));
       return;
+    case 6:
+      return message(bytes);
+    case 7:
+      return ats(bytes);
     default:
       return access(bytes);
   }
 }
 
 void Machine::finish() {
+  for (const auto& device : devices_) {
+    device->prompt = true;
+    device->catch_up();
+  }
   require((unit_->read_register(0x80, 8) & ~std::uint64_t{0x7fff0}) == 0, "IQH is no head");
   require(iommu_.reset().complete(), "a reset does not complete");
   require(unit_->read_register(0x1c, 4) == 0, "GSTS after a reset");

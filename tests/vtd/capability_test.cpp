@@ -2,6 +2,8 @@
 //
 // R1: what the capability registers say, per profile, and that the fields lie where others have
 // them.
+//
+// Clauses of the manual: 10.4.2 (R1 CAP), 10.4.3 (R1 ECAP).
 #include <gtest/gtest.h>
 
 #include <string_view>

@@ -2,6 +2,9 @@
 //
 // Commands through registers: GCMD and GSTS, R8 SRTP, register-based invalidation, R10, and
 // completion only when nothing rests on the old state any more (L1).
+//
+// Clauses of the manual: 10.4.4, 10.4.5 and 10.4.6 (R8), 10.4.7 and 10.4.8 (R10), 6.5.2.8
+// (completion).
 #include <gtest/gtest.h>
 
 #include "tests/vtd/unit_fixture.h"

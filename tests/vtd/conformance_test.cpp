@@ -2,6 +2,9 @@
 //
 // Items of the conformance list that only a whole machine shows: tables, registers, queue and DMA
 // together. The other items stand with the part they are about, named alike.
+//
+// Clauses of the manual: 7.1.3 (L2, S2; its conditions by name), 7.2.3 (S3), 10.4.4 (R5), 10.4.29
+// (R7), 6.5.2 (Q2, Q7 to Q10), 10.4.2 (C1 CM), 6.5.2.1 and 6.5.2.2 (C4).
 #include <gtest/gtest.h>
 
 #include <array>
@@ -9,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <thread>
+#include <vector>
 
 #include "tests/vtd/whole_machine.h"
 
@@ -264,6 +268,31 @@ TEST_F(StrictAbsentTest, C1AbsentPagesAreCachedUnderTheirDomain) {
   EXPECT_EQ(code(kLater), 0x85U) << "another domain's";
   machine_.flush_pages(5, kLater, 0);
   EXPECT_EQ(code(kLater), 0U);
+}
+
+// C1: mappings are announced then, and who listens hears of them by the flush that announces them.
+TEST_F(StrictAbsentTest, C1ListenersHearWhatIsAnnounced) {
+  struct Heard final : MapListener {
+    void on_map(const Mapping& mapping) override { held.push_back(mapping.range.first.value()); }
+    void on_unmap(const Mapping& mapping) override {
+      std::erase(held, mapping.range.first.value());
+    }
+    void on_lost() override { lost = true; }
+    std::vector<std::uint64_t> held;
+    bool lost = false;
+  } heard;
+  const auto listening = machine_.device(kSid).listen(heard);
+  ASSERT_TRUE(listening);
+  EXPECT_EQ(heard.held, std::vector<std::uint64_t>{kIova});
+  constexpr std::uint64_t kLater = kIova + 0x5000;
+  map_second(kLater, buffer_ | 3);
+  EXPECT_EQ(heard.held.size(), 1U) << "nobody has said so";
+  machine_.flush_pages(5, kLater, 0);
+  EXPECT_EQ(heard.held.size(), 2U);
+  map_second(kIova, 0);
+  machine_.flush_pages(5, kIova, 0);
+  EXPECT_EQ(heard.held, std::vector<std::uint64_t>{kLater});
+  EXPECT_FALSE(heard.lost);
 }
 
 // C4 (6.5.2.1, 6.5.2.2): a context or PASID entry that was changed is used as it was until its

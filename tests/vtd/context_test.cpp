@@ -2,6 +2,9 @@
 //
 // Legacy root and context entries: L1 (each code, FPD off and on), L6 request types, L7
 // pass-through, R9 translation-table modes, and words that real guests wrote.
+//
+// Clauses of the manual: 9.1 and 9.3 (entries), 7.1.3 (L1, L6, L7; its conditions by name), 7.2.3
+// (FPD), 10.4.6 (R9).
 #include <gtest/gtest.h>
 
 #include <cstring>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Q1: every descriptor and every reserved bit of it; Q7, Q8: what each means, as a neutral value.
+//
+// Clauses of the manual: 6.5.2 (Q1, Q7, Q8; each layout in vendors/vtd/descriptors.h).
 #include <gtest/gtest.h>
 
 #include "tests/vtd/unit_fixture.h"

@@ -2,6 +2,8 @@
 //
 // ATS and page requests through the whole unit: what translation requests are told, Q11 (a silent
 // device-TLB is ITE), the page request queue, its overflow, and group responses.
+//
+// Clauses of the manual: 6.5.2 and 10.4.29 (Q11), 7.4 and 7.5, 10.4.31 to 10.4.38 (page requests).
 #include <gtest/gtest.h>
 
 #include "tests/vtd/whole_machine.h"
@@ -193,6 +195,41 @@ TEST_F(DeviceTlbTest, PageRequestOverflow) {
   machine_.device(kSid).request_page(page_request(202));
   EXPECT_EQ(machine_.readq(0xc8), 0U);
   EXPECT_EQ(machine_.interrupts.of_unit.size(), 2U) << "no event while PPR stood";
+}
+
+// Nothing can be written there: the requests are lost as posted writes are, the registers go on,
+// and the next queue works.
+TEST_F(DeviceTlbTest, PageQueueInAbsentMemory) {
+  start_page_queue();
+  machine_.writeq(0xd0, std::uint64_t{1} << 40);
+  machine_.writeq(0xc8, 0);
+  for (std::uint16_t i = 0; i < 200; ++i) machine_.device(kSid).request_page(page_request(i));
+  EXPECT_EQ(machine_.readl(0xdc), 3U) << "full after 127, then PRO";
+  EXPECT_EQ(device_->responses.size(), 73U);
+  machine_.writeq(0xd0, pages_);
+  machine_.writeq(0xc8, 0);
+  machine_.writel(0xdc, 3);
+  machine_.device(kSid).request_page(page_request(3));
+  EXPECT_EQ(machine_.readq(0xc8), 32U);
+  EXPECT_EQ(machine_.get(pages_) & 0xff, 1U);
+}
+
+// IQEI 2, of 256-bit descriptors as of others; repaired, the queue works.
+TEST_F(DeviceTlbTest, QueueInAbsentMemory) {
+  for (const std::uint64_t base : {WholeMachine::kRam, std::uint64_t{1} << 51}) {
+    machine_.command(WholeMachine::kQie, false);
+    machine_.writel(0x88, 0);
+    machine_.writeq(0x90, base | 0x800);
+    machine_.command(WholeMachine::kQie);
+    machine_.writel(0x88, 32);
+    EXPECT_EQ(machine_.readl(0x34) & 0x70, 0x10U);
+    EXPECT_EQ(machine_.readl(0xb0) & 0xf, 2U);
+    EXPECT_EQ(machine_.readq(0x80), 0U);
+    machine_.command(WholeMachine::kQie, false);
+    machine_.writel(0x34, 0x10);
+    machine_.start_queue();
+    machine_.flush_iotlb();
+  }
 }
 
 TEST_F(DeviceTlbTest, StopMarkersWantNoAnswer) {

@@ -221,7 +221,7 @@ TEST_F(FaultTest, QueueErrorAloneRaisesTheEvent) {
 // A storm costs one record per source and one event, and ends with the unit in order.
 TEST_F(FaultTest, Storm) {
   unmask();
-  for (unsigned i = 0; i < 100000; ++i)
+  for (unsigned i = 0; i < 1000000; ++i)
     unit_.record(fault_from(static_cast<std::uint16_t>(i), i * 0x1000ULL));
   EXPECT_EQ(host_.messages().size(), 1U);
   EXPECT_EQ(read32(kFsts), kPpf | kPfo);

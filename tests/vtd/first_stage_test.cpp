@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // First-stage tables under a PASID entry: S4, S5, S9, S12, the codes 70h to 73h and 80h to 91h.
+//
+// Clauses of the manual: 9.7 (S5, S9, S12), 9.6 (S4), 7.1.3 (S1).
 #include <gtest/gtest.h>
 
 #include "tests/vtd/scalable_fixture.h"

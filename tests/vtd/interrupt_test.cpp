@@ -2,6 +2,9 @@
 //
 // Interrupt remapping: I1 to I12, with entries and messages written as numbers (compare Linux
 // drivers/iommu/intel/irq_remapping.c and include/linux/dmar.h).
+//
+// Clauses of the manual: 5.1.2.2 (I1, I3), 9.10 (I2, I4 to I7, I9), 9.11 and 9.12 (I12), 7.1.3 and
+// 7.2.3 (I8), 3.14 (I11), 10.4.30 (I9), 6.5.2 (I10), 10.4.13 (R6).
 #include <gtest/gtest.h>
 
 #include "tests/vtd/unit_fixture.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Nested translation: S8, over every pair of level counts, with the codes 74h to 7Ch.
+//
+// Clauses of the manual: 9.7 and 9.8 (S8, S13), 7.1.3 (codes).
 #include <gtest/gtest.h>
 
 #include "tests/vtd/scalable_fixture.h"

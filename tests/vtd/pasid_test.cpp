@@ -2,6 +2,9 @@
 //
 // Scalable-mode structures: root, context, PASID directory, PASID entry (S1 to S3, S7, S10, S11,
 // S13, S14, R9), each code with FPD off and on.
+//
+// Clauses of the manual: 9.2, 9.4, 9.5 and 9.6 (entries, S10, S11, S13), 7.1.3 (S1; its conditions
+// by name), 3.14 and 3.15 (S14), 10.4.6 (R9).
 #include <gtest/gtest.h>
 
 #include "tests/vtd/scalable_fixture.h"

@@ -2,6 +2,9 @@
 //
 // The invalidation queue while nothing holds it up: Q3 errors and going on, Q4 enabling and
 // disabling, Q5 widths, Q6 waits, R7 the error record, and bases and tails that lead nowhere.
+//
+// Clauses of the manual: 6.5.2 (Q5, Q6), 10.4.9 and 10.4.29 (Q3), 10.4.4 and 10.4.21 to 10.4.23
+// (Q4).
 #include <gtest/gtest.h>
 
 #include "tests/vtd/unit_fixture.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // R2 reset values, R3 access kinds, R4 sizes and halves, and accesses that no driver makes.
+//
+// Clauses of the manual: 10.4 (R2, R3, R4; each register in vendors/vtd/registers.h).
 #include <gtest/gtest.h>
 
 #include "tests/vtd/unit_fixture.h"

@@ -2,6 +2,9 @@
 //
 // The second-stage walk as a guest meets it: L1 (codes 03 to 07, 0C, 0E with FPD), L3 SNP, L4 large
 // pages, L5 the interrupt range, widths and reach.
+//
+// Clauses of the manual: 9.8 (L3, L4), 7.1.3 (L1, L5; its conditions by name), 7.2.3 (FPD), 3.14
+// (L5).
 #include <gtest/gtest.h>
 
 #include "tests/vtd/unit_fixture.h"

@@ -52,10 +52,10 @@ namespace control = reg::control;
 }
 
 // The tag of devices to which the exclusion range applies: their entries are the domain's, with a
-// hole in them that others must not find (L10). Beyond any PASID, and apart by the rights that go
-// into the entries here.
+// hole in them that others must not find (L10). The first beyond any PASID, which is as wide as a
+// cache's tag of it is sure to be, and apart by the rights that go into the entries here.
 [[nodiscard]] std::uint32_t excluded_view_tag(Permissions rights) {
-  return Context::kNoPasid - 1 - (rights.can_read() ? 1U : 0U) - (rights.can_write() ? 2U : 0U);
+  return kPasidLimit + (rights.can_read() ? 1U : 0U) + (rights.can_write() ? 2U : 0U);
 }
 
 // The host stage of a valid entry.
