@@ -57,6 +57,9 @@ TEST(EntryStressTest, WaitsDrain) {
       const std::uint64_t at_least = oldest.load();
       const auto found = burst.translate(Iova(0), 4, Access::kRead);
       if (!found || found->gpa.value() < at_least) bad.fetch_add(1);
+      // Nor has anybody been told that it is forgotten while it is still in use.
+      std::this_thread::yield();
+      if (found && oldest.load() > found->gpa.value()) bad.fetch_add(1);
       mine.fetch_add(1);
     }
   };
@@ -116,6 +119,9 @@ TEST(EntryStressTest, WaitsDrainGuestTables) {
       const std::uint64_t at_least = oldest.load();
       const auto found = burst.translate(Iova(0), 4, Access::kRead, {.pasid = Pasid{5}});
       if (!found || found->gpa.value() < at_least) bad.fetch_add(1);
+      // Nor has anybody been told that it is forgotten while it is still in use.
+      std::this_thread::yield();
+      if (found && oldest.load() > found->gpa.value()) bad.fetch_add(1);
       answered.fetch_add(1);
     }
   });

@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "base/mutex.h"
 #include "iommu/iommu.h"
 #include "replay/viommu_driver.h"
 #include "replay/virtio_driver_numbers.h"
@@ -42,10 +43,17 @@ class AllOfTheSegment final : public TableParser {
   }
 };
 
+// Called from whoever makes the device interrupt; looked at when nobody does any more.
 class Interrupts final : public virtio::InterruptSink {
  public:
-  void on_interrupt(const virtio::Interrupt& interrupt) override { all.push_back(interrupt); }
-  void on_line(bool asserted) override { line = asserted; }
+  void on_interrupt(const virtio::Interrupt& interrupt) override {
+    const MutexLock lock(mutex_);
+    all.push_back(interrupt);
+  }
+  void on_line(bool asserted) override {
+    const MutexLock lock(mutex_);
+    line = asserted;
+  }
   [[nodiscard]] std::size_t of_queue(std::uint16_t queue) const {
     std::size_t count = 0;
     for (const auto& one : all)
@@ -54,6 +62,9 @@ class Interrupts final : public virtio::InterruptSink {
   }
   std::vector<virtio::Interrupt> all;
   bool line = false;
+
+ private:
+  Mutex mutex_;
 };
 
 [[nodiscard]] inline Options options_with_endpoints(Options options = {}) {
