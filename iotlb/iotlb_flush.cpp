@@ -194,8 +194,9 @@ void Iotlb::sweep_some_dead() {
     // Acquire: pairs with the fill's release; the tag's record is there.
     const std::uint64_t tag = way.tag.load(std::memory_order_acquire);
     if (tag == 0) continue;
+    // Without an owner nobody can ask for the entry: its PASID was wider than a PASID is.
     const auto owner = owner_of(words::tag_of(tag));
-    if (is_dead(way, *owner)) Set(*this, slot).remove_dead();
+    if (owner && is_dead(way, *owner)) Set(*this, slot).remove_dead();
   }
 }
 
