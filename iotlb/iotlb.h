@@ -192,8 +192,8 @@ class Iotlb {
   std::atomic<std::uint64_t> overtaken_{0};
   std::atomic<Lineage*> listed_{nullptr};  // domains that may have live entries
 
-  // Guarded.
-  Mutex flushing_;
+  // Guarded, and apart from what lookups read.
+  alignas(64) Mutex flushing_;
   std::uint64_t next_to_sweep_ WEIR_GUARDED_BY(flushing_) = 0;
 };
 

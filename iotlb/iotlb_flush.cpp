@@ -76,7 +76,7 @@ Removed Iotlb::invalidate(const Invalidation& what) {
 
 std::uint64_t Iotlb::sweep(const Invalidation& what) {
   std::uint64_t removed = 0;
-  for (std::uint64_t s = 0; s <= set_mask_; ++s) removed += Set(*this, s).remove(what);
+  for (std::uint64_t s = 0; s <= set_mask_; ++s) removed += Set::remove(*this, s, what);
   return removed;
 }
 
@@ -108,7 +108,7 @@ void Iotlb::remove_range(const Invalidation& what, Lineage& domain, Removed& rem
     const std::uint64_t last = what.range.last.value() >> lg2;
     // Counted by distance: the last page may be the last there is.
     for (std::uint64_t n = what.range.first.value() >> lg2;; ++n) {
-      removed.entries += Set(*this, slot_of(n, seed)).remove(what);
+      removed.entries += Set::remove(*this, slot_of(n, seed), what);
       if (n == last) break;
     }
   }

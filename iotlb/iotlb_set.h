@@ -22,8 +22,10 @@ class Iotlb::Set {
     for (std::uint64_t w = 0; w < kWays; ++w)
       ways_[w] = &iotlb.ways_[(slot + w * (iotlb.set_mask_ + 1)) & iotlb.slot_mask_];
     first_ = &iotlb.ways_[slot & iotlb.set_mask_];
-    // Acquire: pairs with the release in the destructor, so the ways are read as last written.
-    while (first_->of_set.exchange(1, std::memory_order_acquire) != 0) {
+    // Sequentially consistent: pairs with may_hold(). Acquires what the release in the destructor
+    // published, so the ways are read as last written.
+    while (first_->of_set.exchange(1, std::memory_order_seq_cst) != 0) {
+      WEIR_SEAM(kSetIsHeld);
       // Relaxed: only waits for a better moment.
       while (first_->of_set.load(std::memory_order_relaxed) != 0) {
       }
@@ -65,18 +67,16 @@ class Iotlb::Set {
     return result;
   }
 
-  // Gives how many there were.
+  // Takes the set only if it has something to remove: most invalidations name what is not there,
+  // and then nothing is written that a lookup reads. After `overtaken`. Gives how many there were.
+  static std::uint64_t remove(Iotlb& iotlb, std::uint64_t slot, const Invalidation& what) {
+    return may_hold(iotlb, slot, what) ? Set(iotlb, slot).remove(what) : 0;
+  }
+
   std::uint64_t remove(const Invalidation& what) {
     std::uint64_t removed = 0;
-    for (Way* const way : ways_) {
-      const std::uint64_t tag = way->tag.load(std::memory_order_relaxed);
-      if (tag == 0) continue;
-      const Entry entry = words::entry_of(tag, way->page.load(std::memory_order_relaxed),
-                                          way->output.load(std::memory_order_relaxed));
-      if (!covers(what, entry.tag, entry.page, entry.page_lg2, entry.output)) continue;
-      if (WEIR_BUG(kPartialSuperpage) && entry.page < what.range.first) continue;
-      removed += remove(*way, entry.tag) ? 1 : 0;
-    }
+    for (Way* const way : ways_)
+      if (const auto tag = covered_tag(*way, what)) removed += remove(*way, *tag) ? 1 : 0;
     return removed;
   }
 
@@ -89,6 +89,34 @@ class Iotlb::Set {
   }
 
  private:
+  // False: nothing that `what` covers is there, nor will be.
+  [[nodiscard]] static bool may_hold(const Iotlb& iotlb, std::uint64_t slot,
+                                     const Invalidation& what) {
+    // Sequentially consistent: a fill that takes the set later looks for our number later still and
+    // is refused; what an earlier one has written is read below.
+    if (iotlb.ways_[slot & iotlb.set_mask_].of_set.load(std::memory_order_seq_cst) != 0 &&
+        !WEIR_BUG(kSetNotLookedAt))
+      return true;
+    for (std::uint64_t w = 0; w < kWays; ++w) {
+      const Way& way = iotlb.ways_[(slot + w * (iotlb.set_mask_ + 1)) & iotlb.slot_mask_];
+      if (covered_tag(way, what)) return true;
+    }
+    return false;
+  }
+
+  // Of an entry that `what` covers.
+  [[nodiscard]] static std::optional<Tag> covered_tag(const Way& way, const Invalidation& what) {
+    // Acquire, all: where the set is not held, words of two entries may come together, but only if
+    // the first of them is gone, which whoever sees a word of the second one sees as well.
+    const std::uint64_t tag = way.tag.load(std::memory_order_acquire);
+    if (tag == 0) return std::nullopt;
+    const std::uint64_t page = way.page.load(std::memory_order_acquire);
+    const Entry entry = words::entry_of(tag, page, way.output.load(std::memory_order_acquire));
+    if (!covers(what, entry.tag, entry.page, entry.page_lg2, entry.output)) return std::nullopt;
+    if (WEIR_BUG(kPartialSuperpage) && entry.page < what.range.first) return std::nullopt;
+    return entry.tag;
+  }
+
   [[nodiscard]] std::uint16_t short_form(std::uint64_t generation) const {
     return static_cast<std::uint16_t>(generation & iotlb_.generation_mask_);
   }
