@@ -32,7 +32,7 @@ struct Shadow::Space {
 
 Shadow::~Shadow() { port_.core.shadows.remove(*this); }
 
-const UnitCore* Shadow::unit() const { return port_.unit; }
+UnitCore* Shadow::unit() const { return port_.unit; }
 Requester Shadow::requester() const { return port_.requester; }
 
 bool Shadow::lost() const {
@@ -57,8 +57,10 @@ Shadow::Space Shadow::read_space() const {
       space.kind = Space::Kind::kIdentity;
       break;
     case ContextKind::kStage2:
-      space.kind = context->coherence == iotlb::Coherence::kCaching ? Space::Kind::kTables
-                                                                    : Space::Kind::kUnknowable;
+      space.kind = context->coherence == iotlb::Coherence::kAnnounced ||
+                           context->coherence == iotlb::Coherence::kCaching
+                       ? Space::Kind::kTables
+                       : Space::Kind::kUnknowable;
       break;
     case ContextKind::kStage1:
     case ContextKind::kNested:
@@ -180,14 +182,19 @@ void Shadow::replace(AddressRange<Gpa> range) {
     if (lies_there(mapping)) listener_.on_map(mapping);
 }
 
+// Acquire-release, all three: who is counted after a change asked for the count sees the guest's
+// tables as they were changed; hence an addition also where there is nothing to add.
+
 void Shadows::add(Shadow& shadow) {
   const MutexLock lock(mutex_);
   shadows_.push_back(&shadow);
+  if (UnitCore* unit = shadow.unit()) unit->listeners.fetch_add(1, std::memory_order_acq_rel);
 }
 
 void Shadows::remove(Shadow& shadow) {
   const MutexLock lock(mutex_);
   std::erase(shadows_, &shadow);
+  if (UnitCore* unit = shadow.unit()) unit->listeners.fetch_sub(1, std::memory_order_acq_rel);
 }
 
 void Shadows::for_each(const std::function<void(Shadow&)>& call) {
@@ -196,7 +203,8 @@ void Shadows::for_each(const std::function<void(Shadow&)>& call) {
   for (Shadow* shadow : shadows_) call(*shadow);
 }
 
-void Shadows::changed(const UnitCore& unit, const iotlb::Invalidation& what) {
+void Shadows::changed(UnitCore& unit, const iotlb::Invalidation& what) {
+  if (unit.listeners.fetch_add(0, std::memory_order_acq_rel) == 0) return;
   const bool by_range =
       what.scope == iotlb::Scope::kRange || what.scope == iotlb::Scope::kStage2Range;
   for_each([&](Shadow& shadow) {

@@ -33,7 +33,7 @@ class Shadow final : public Listening {
   void update(const iotlb::Invalidation& what, AddressRange<Iova> range) WEIR_EXCLUDES(mutex_);
   // What lies at `range` of guest-physical memory is something else now.
   void replace(AddressRange<Gpa> range) WEIR_EXCLUDES(mutex_);
-  [[nodiscard]] const UnitCore* unit() const;
+  [[nodiscard]] UnitCore* unit() const;
   [[nodiscard]] Requester requester() const;
   [[nodiscard]] bool lost() const;
 
@@ -62,8 +62,8 @@ class Shadows {
  public:
   void add(Shadow& shadow);
   void remove(Shadow& shadow);
-  // Translations or contexts of `unit` were dropped.
-  void changed(const UnitCore& unit, const iotlb::Invalidation& what);
+  // Translations or contexts of `unit` were dropped. Takes no lock where nobody listens behind it.
+  void changed(UnitCore& unit, const iotlb::Invalidation& what);
   void host_changed(AddressRange<Gpa> range);
 
  private:
