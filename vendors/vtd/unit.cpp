@@ -201,9 +201,11 @@ Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
     return identity;
   }
   auto context = read_any_context(request, memory, capabilities, root);
-  // The core then keeps absent pages of second-stage tables as well.
-  if (context && capabilities.options.strict_absent_contexts)
-    context->coherence = iotlb::Coherence::kCaching;
+  // Under CM the guest announces mappings as well (6.1), so that others can follow its tables; the
+  // core keeps absent pages of second-stage tables only if it is to keep absent contexts too.
+  if (context && capabilities.options.caching_mode)
+    context->coherence = capabilities.options.strict_absent_contexts ? iotlb::Coherence::kCaching
+                                                                     : iotlb::Coherence::kAnnounced;
   if (context && watched && context->kind == iotlb::ContextKind::kPassThrough)
     ProtectedMemory::watch(*context);
   if (!context && capabilities.options.strict_absent_contexts)
