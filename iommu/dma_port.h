@@ -195,6 +195,8 @@ class DmaPort {
   template <typename Change>
   Result<std::uint64_t, Fault> atomic(Iova iova, const DmaAttributes& attributes, Change change);
 
+  friend class Iommu;
+
   std::unique_ptr<core::Port> port_;
 };
 

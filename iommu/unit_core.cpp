@@ -124,6 +124,10 @@ void UnitCore::raise(Msi msi) {
   if (core_.sinks.interrupts != nullptr) core_.sinks.interrupts->on_unit_msi(id_, msi);
 }
 
+void UnitCore::forget_context(Requester function) {
+  drop({.scope = iotlb::Scope::kContextDevice, .requester = function});
+}
+
 void UnitCore::reset() {
   set_mode(UnitMode::kOff);
   set_interrupt_mode(InterruptMode::kOff);
