@@ -33,28 +33,19 @@ void Iommu::install_unit(UnitHost& host, std::unique_ptr<Unit> unit) {
 
 // 2. Route: fixed here, from the parse of the bytes that the guest reads and from nothing else.
 Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& location) {
-  const UnitCoverage* covering = nullptr;
-  const UnitCoverage* rest = nullptr;
-  for (const UnitCoverage& unit : core_->coverage.units) {
-    if (unit.segment != location.function.segment) continue;
-    if (unit.rest_of_segment) {
-      if (rest != nullptr) return Failure{std::string("two units cover the rest of the segment")};
-      rest = &unit;
-    }
-    if (!names(unit, location)) continue;
-    if (covering != nullptr) return Failure{std::string("the function is covered by two units")};
-    covering = &unit;
-  }
-  if (covering == nullptr) covering = rest;
+  const auto found = covering(core_->coverage, location);
+  if (!found) return Failure{found.error()};
+  const UnitCoverage* const entry = *found;
 
   core::UnitCore* unit = nullptr;
-  if (covering != nullptr) {
+  if (entry != nullptr) {
     for (const auto& candidate : core_->units)
-      if (candidate->register_base() == covering->register_base) unit = candidate.get();
+      if (candidate->register_base() == entry->register_base) unit = candidate.get();
     if (unit == nullptr)
       return Failure{std::string("the tables name a unit for the function that was not added")};
   }
-  auto port = std::make_unique<core::Port>(*core_, location.function, unit);
+  auto port =
+      std::make_unique<core::Port>(*core_, location.alias.value_or(location.function), unit);
   if (!core_->add_port(*port)) return Failure{std::string("the function is attached already")};
   core_->log.write(LogLevel::kInfo, LogTopic::kRoute, [&] {
     return core::name_of(location.function) +
