@@ -34,7 +34,7 @@ void remember_absence(DmaPort::Burst::State& burst, const Request& request, cons
   if (!may_be_kept(burst.context) || !says_nothing_is_there(fault) || is_question(request) ||
       request.access == Access::kReadWrite)
     return;
-  UnitCore& unit = *burst.port.unit;
+  UnitCore& unit = *burst.route->unit;
   // A page that refused one access may allow the other: only one that allows neither is absent.
   Request other = request;
   other.access = writes(request.access) ? Access::kRead : Access::kWrite;
