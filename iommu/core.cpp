@@ -25,6 +25,21 @@ std::string name_of(Requester r) {
   return fmt::format("{:04x}:{:02x}:{:02x}.{}", r.segment, r.bus(), r.device(), r.function());
 }
 
+std::string to_words(const Route& route) {
+  switch (route.kind) {
+    case Route::Kind::kBypass:
+      return " bypasses";
+    case Route::Kind::kWindow:
+      return fmt::format(" has a window from {:#x} to {:#x}", route.window.range.first.value(),
+                         route.window.range.last.value());
+    case Route::Kind::kUnit:
+      return fmt::format(" is behind unit {}", route.unit->id().value);
+    case Route::Kind::kNone:
+      return " reaches nothing";
+  }
+  return " is nowhere";
+}
+
 struct IommuCore::Ports {
   tbb::concurrent_hash_map<std::uint32_t, Port*> table;
 
@@ -32,11 +47,6 @@ struct IommuCore::Ports {
     return std::uint32_t{r.segment} << 16 | r.bdf;
   }
 };
-
-Port::~Port() {
-  core.device_tlbs.detach(requester);
-  core.remove_port(*this);
-}
 
 IommuCore::IommuCore(IommuConfig config)
     : clock(config.clock != nullptr ? *config.clock : no_clock),
@@ -91,7 +101,7 @@ std::uint64_t IommuCore::change_memory(std::shared_ptr<const GuestMemory> memory
   const std::uint64_t serial = tracker.issue(std::nullopt, what);
   if (serial != 0) {
     const MutexLock lock(mutex_);
-    retired_.push_back({serial, std::move(old)});
+    retired_.push_back({.serial = serial, .memory = std::move(old)});
   }
   return serial;
 }
@@ -175,14 +185,20 @@ Port* IommuCore::find_port(Requester function) {
 }
 
 bool IommuCore::add_port(Port& port) {
-  return ports_->table.insert({Ports::key_of(port.requester), &port});
+  return ports_->table.insert({Ports::key_of(port.requester()), &port});
 }
 
-void IommuCore::remove_port(Port& port) {
+bool IommuCore::remove_port(Port& port) {
   decltype(Ports::table)::accessor found;
   // A port that was refused because another has its place must not take that one away.
-  if (ports_->table.find(found, Ports::key_of(port.requester)) && found->second == &port)
-    ports_->table.erase(found);
+  return ports_->table.find(found, Ports::key_of(port.requester())) && found->second == &port &&
+         ports_->table.erase(found);
+}
+
+void IommuCore::retire(std::uint64_t serial, std::vector<std::unique_ptr<const Route>> old) {
+  if (serial == 0) return;
+  const MutexLock lock(mutex_);
+  retired_.push_back({.serial = serial, .routes = std::move(old)});
 }
 
 }  // namespace weir::core

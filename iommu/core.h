@@ -4,7 +4,7 @@
 //
 //   IommuCore   the machine: memory snapshot, units, ports, bursts, completions
 //   UnitCore    one unit: its caches, its mode, and the vendor's Unit behind it
-//   Port        one function: its route, and its own copy of its context
+//   Port        one function, and its route
 //
 // Thread rules stand with each member.
 #pragma once
@@ -22,12 +22,13 @@
 #include "iommu/dma_port.h"
 #include "iommu/iommu.h"
 #include "iommu/log.h"
+#include "iommu/route.h"
+#include "iommu/routes.h"
 #include "iommu/shadows.h"
 #include "iotlb/bursts.h"
 #include "iotlb/context_cache.h"
 #include "iotlb/flush_tracker.h"
 #include "iotlb/iotlb.h"
-#include "iotlb/published.h"
 #include "iotlb/verified_tlb.h"
 #include "iotlb/walk_caches.h"
 #include "pagetables/physical_memory.h"
@@ -90,31 +91,40 @@ class UnitCore final : public UnitHost {
   std::atomic<InterruptMode> interrupt_mode_{InterruptMode::kOff};
 };
 
-// A port's own copy of the context it used last, good while `changes` is the cache's number.
-struct PortContext {
-  std::uint64_t changes = 0;
-  iotlb::Context context{};
-  std::uint32_t pasid = iotlb::Context::kNoPasid;
-  iotlb::IotlbKey key{};  // of `context`
-};
-
 class Port {
  public:
-  Port(IommuCore& core_of_port, Requester function, UnitCore* unit_of_port)
-      : core(core_of_port), requester(function), unit(unit_of_port) {}
+  Port(IommuCore& core_of_port, const Location& location_of_port);
   ~Port();
+
+  // Valid inside a burst, for the rest of it.
+  [[nodiscard]] const Route& route() const {
+    // Acquire: pairs with replace_route.
+    return *route_.load(std::memory_order_acquire);
+  }
+  // What it is called on the bus at this moment; any time.
+  [[nodiscard]] Requester requester() const {
+    // Relaxed: a name, which orders nothing.
+    return requester_.load(std::memory_order_relaxed);
+  }
+  // Gives the old one, which bursts may still use. Under the lock of Routes.
+  [[nodiscard]] std::unique_ptr<const Route> replace_route(std::unique_ptr<const Route> next);
 
   // Constant after construction.
   IommuCore& core;
-  const Requester requester;
-  UnitCore* const unit;  // null: bypass
 
   // Atomic.
   std::atomic<bool> bus_master{true};
   // Translated requests are refused: the function owes an acknowledgement. Shared with DeviceTlbs.
   const std::shared_ptr<DeviceTlbs::Blocked> untrusted{
       std::make_shared<DeviceTlbs::Blocked>(false)};
-  iotlb::Published<PortContext> context;
+
+  // Guarded by the lock of Routes.
+  Location location;
+  std::optional<PoolId> pool{};
+
+ private:
+  std::atomic<const Route*> route_{nullptr};
+  std::atomic<Requester> requester_;
 };
 
 class IommuCore {
@@ -143,7 +153,10 @@ class IommuCore {
 
   [[nodiscard]] Port* find_port(Requester function);
   [[nodiscard]] bool add_port(Port& port);
-  void remove_port(Port& port);
+  // False: it had no place of its own.
+  bool remove_port(Port& port);
+  // Freed once nothing rests on it, which `serial` tells (0: now).
+  void retire(std::uint64_t serial, std::vector<std::unique_ptr<const Route>> old);
 
   // Constant after construction.
   const Clock& clock;
@@ -161,13 +174,14 @@ class IommuCore {
 
   // Changed only while machines are put together (see Iommu's thread rules).
   std::vector<std::unique_ptr<UnitCore>> units;
-  Coverage coverage;
+  Routes routes{*this};
 
  private:
   struct Ports;
   struct Retired {
     std::uint64_t serial = 0;
-    std::unique_ptr<const pagetables::PhysicalMemory> memory;
+    std::unique_ptr<const pagetables::PhysicalMemory> memory{};
+    std::vector<std::unique_ptr<const Route>> routes{};
   };
 
   [[nodiscard]] std::unique_ptr<const pagetables::PhysicalMemory> snapshot(
@@ -187,10 +201,12 @@ class IommuCore {
 
 // As people write a function: segment:bus:device.function.
 [[nodiscard]] std::string name_of(Requester requester);
+// What becomes of a function's requests; behind its name.
+[[nodiscard]] std::string to_words(const Route& route);
 
-[[nodiscard]] inline Request make_request(const Port& port, Iova iova, std::uint64_t size,
+[[nodiscard]] inline Request make_request(const Route& route, Iova iova, std::uint64_t size,
                                           Access access, const DmaAttributes& attributes) {
-  return {.requester = port.requester,
+  return {.requester = route.requester,
           .pasid = attributes.pasid,
           .iova = iova,
           .size = size,

@@ -16,7 +16,7 @@ Result<Done, TableError> Iommu::use_tables(const TableParser& parser,
                                            std::span<const std::byte> table) {
   auto parsed = parser.parse(table);
   if (!parsed) return Failure{parsed.error()};
-  for (UnitCoverage& unit : parsed->units) core_->coverage.units.push_back(std::move(unit));
+  core_->routes.use(std::move(parsed).value());
   return Done{};
 }
 
@@ -31,36 +31,24 @@ void Iommu::install_unit(UnitHost& host, std::unique_ptr<Unit> unit) {
   core_->units[host.id().value]->unit = std::move(unit);
 }
 
-// 2. Route: fixed here, from the parse of the bytes that the guest reads and from nothing else.
-Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& location) {
-  const UnitCoverage* covering = nullptr;
-  const UnitCoverage* rest = nullptr;
-  for (const UnitCoverage& unit : core_->coverage.units) {
-    if (unit.segment != location.function.segment) continue;
-    if (unit.rest_of_segment) {
-      if (rest != nullptr) return Failure{std::string("two units cover the rest of the segment")};
-      rest = &unit;
-    }
-    if (!names(unit, location)) continue;
-    if (covering != nullptr) return Failure{std::string("the function is covered by two units")};
-    covering = &unit;
-  }
-  if (covering == nullptr) covering = rest;
+Result<Done, std::string> Iommu::declare_pool(PoolId pool, const Window& window) {
+  if (auto why = why_no_window(window)) return Failure{std::move(*why)};
+  core_->routes.declare(pool, window);
+  return Done{};
+}
 
-  core::UnitCore* unit = nullptr;
-  if (covering != nullptr) {
-    for (const auto& candidate : core_->units)
-      if (candidate->register_base() == covering->register_base) unit = candidate.get();
-    if (unit == nullptr)
-      return Failure{std::string("the tables name a unit for the function that was not added")};
-  }
-  auto port = std::make_unique<core::Port>(*core_, location.function, unit);
-  if (!core_->add_port(*port)) return Failure{std::string("the function is attached already")};
+Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& location,
+                                                            std::optional<PoolId> pool) {
+  auto port = core_->routes.attach(location, pool);
+  if (!port) return Failure{std::move(port).error()};
   core_->log.write(LogLevel::kInfo, LogTopic::kRoute, [&] {
-    return core::name_of(location.function) +
-           (unit == nullptr ? " bypasses" : " is behind unit " + std::to_string(unit->id().value));
+    auto& slot = core_->bursts.slot();
+    core_->bursts.enter(slot);
+    std::string line = core::name_of(location.function) + core::to_words((*port)->route());
+    core_->leave(slot);
+    return line;
   });
-  return std::make_unique<DmaPort>(std::move(port));
+  return std::make_unique<DmaPort>(std::move(port).value());
 }
 
 void Iommu::poll() { core_->poll(); }

@@ -35,6 +35,7 @@
 #include "iommu/sinks.h"
 #include "iommu/stats.h"
 #include "iommu/unit.h"
+#include "iommu/window.h"
 #include "iotlb/walk_caches.h"
 #include "pagetables/host_map.h"
 
@@ -107,10 +108,16 @@ class Iommu {
     return made;
   }
 
-  // Attaches a function; its route is fixed here from the tables. Refuses, in one sentence: a
-  // function that is attached already, is covered twice, or is covered by a unit that was not
-  // added.
-  [[nodiscard]] Result<std::unique_ptr<DmaPort>, std::string> attach(const Location& location);
+  // A window that functions can be confined to, where the tables cover them with no unit. Several
+  // functions may name one. Refuses, in one sentence, what is no window.
+  [[nodiscard]] Result<Done, std::string> declare_pool(PoolId pool, const Window& window);
+
+  // Attaches a function; its route is fixed here, from the tables: the unit that covers it, else
+  // the window of `pool` if it has one, else bypass. Refuses, in one sentence: a function that is
+  // attached already, is covered twice, is covered by a unit that was not added, or is covered and
+  // has a window.
+  [[nodiscard]] Result<std::unique_ptr<DmaPort>, std::string> attach(
+      const Location& location, std::optional<PoolId> pool = std::nullopt);
 
   // Goes on with what was parked, reports pins that are held too long. Call it whenever convenient;
   // nothing depends on how often, because whoever ends the last burst or pin polls as well.

@@ -118,6 +118,20 @@ struct Answer {
           .outcome = outcome};
 }
 
+[[nodiscard]] inline bool is_inside(const Route& route, Iova iova) {
+  return route.kind == Route::Kind::kWindow && route.window.range.contains(iova);
+}
+
+// One piece to the window's end; what goes on behind it is another piece, and a fault. `iova` lies
+// inside.
+[[nodiscard]] inline Answer through_window(const Window& window, Iova iova) {
+  // Cannot wrap: a window has no part in the interrupt range, so it is not all there is.
+  return {.gpa = window.translate(iova),
+          .limit = (window.range.last - iova) + 1,
+          .permissions = window.rights,
+          .outcome = Outcome::kWindowed};
+}
+
 // A blocked context has a domain by accident, and must not be answered from that domain's entries.
 [[nodiscard]] inline bool has_tables(const iotlb::Context& context) {
   return context.kind != iotlb::ContextKind::kBlocked &&

@@ -24,16 +24,25 @@ constexpr std::uint64_t kLastByte = std::numeric_limits<std::uint64_t>::max();
 
 // What the function's address space is at this moment.
 struct Shadow::Space {
-  enum class Kind : std::uint8_t { kNothing, kIdentity, kTables, kUnknowable };
+  enum class Kind : std::uint8_t { kNothing, kIdentity, kWindow, kTables, kUnknowable };
   Kind kind = Kind::kNothing;
+  UnitCore* unit = nullptr;  // kTables
+  Window window{};                 // kWindow
   Context context{};
   Request request{};
 };
 
 Shadow::~Shadow() { port_.core.shadows.remove(*this); }
 
-const UnitCore* Shadow::unit() const { return port_.unit; }
-Requester Shadow::requester() const { return port_.requester; }
+Requester Shadow::requester() const { return port_.requester(); }
+
+const UnitCore* Shadow::unit() const {
+  auto& slot = port_.core.bursts.slot();
+  port_.core.bursts.enter(slot);
+  const UnitCore* const unit = port_.route().unit;
+  port_.core.leave(slot);
+  return unit;
+}
 
 bool Shadow::lost() const {
   const MutexLock lock(mutex_);
@@ -41,13 +50,21 @@ bool Shadow::lost() const {
 }
 
 Shadow::Space Shadow::read_space() const {
-  Space space{.request = make_request(port_, Iova(0), 1, Access::kRead, {})};
-  if (port_.unit == nullptr || port_.unit->mode() == UnitMode::kOff) {
+  const Route& route = port_.route();
+  Space space{.unit = route.unit,
+              .window = route.window,
+              .request = make_request(route, Iova(0), 1, Access::kRead, {})};
+  if (route.kind == Route::Kind::kNone) return space;
+  if (route.kind == Route::Kind::kWindow) {
+    space.kind = Space::Kind::kWindow;
+    return space;
+  }
+  if (route.kind == Route::Kind::kBypass || route.unit->mode() == UnitMode::kOff) {
     space.kind = Space::Kind::kIdentity;
     space.context.input_bits = 64;
     return space;
   }
-  const auto context = port_.unit->unit->read_context(space.request, port_.core.memory());
+  const auto context = route.unit->unit->read_context(space.request, port_.core.memory());
   if (!context) return space;
   space.context = *context;
   switch (context->kind) {
@@ -81,10 +98,13 @@ bool Shadow::list(const Space& space, AddressRange<Iova> range, Mappings& found)
     add(0, std::min(last, hole - 1), Gpa(0), Permissions::read_write());
     if (last >= beyond) add(beyond, last, Gpa(beyond), Permissions::read_write());
   }
+  if (space.kind == Space::Kind::kWindow)
+    add(space.window.range.first.value(), space.window.range.last.value(), space.window.to,
+        space.window.rights);
   if (space.kind != Space::Kind::kTables) return true;
-  const UnitCore& unit = *port_.unit;
+  const UnitCore& unit = *space.unit;
   const WalkScope scope{
-      port_.core.memory(), port_.unit->no_walk_caches, {}, pagetables::Trace::kNone};
+      port_.core.memory(), space.unit->no_walk_caches, {}, pagetables::Trace::kNone};
   const std::uint64_t end = std::min(range.last.value(), last_of(0, space.context.input_bits));
   std::size_t steps = 0;
   for (std::uint64_t at = range.first.value(); at <= end;) {
