@@ -8,7 +8,9 @@
 namespace weir::core {
 
 Port::Port(IommuCore& core_of_port, const Location& location_of_port)
-    : core(core_of_port), location(location_of_port), requester_(location_of_port.function) {}
+    : core(core_of_port),
+      location(location_of_port),
+      requester_(location_of_port.alias.value_or(location_of_port.function)) {}
 
 Port::~Port() {
   if (core.routes.remove(*this)) core.device_tlbs.detach(requester());
@@ -21,8 +23,7 @@ std::unique_ptr<const Route> Port::replace_route(std::unique_ptr<const Route> ne
   requester_.store(next->requester, std::memory_order_relaxed);
   // Sequentially consistent: before the epoch of the completion that follows, so that a burst of
   // that epoch takes the new route.
-  return std::unique_ptr<const Route>(
-      route_.exchange(next.release(), std::memory_order_seq_cst));
+  return std::unique_ptr<const Route>(route_.exchange(next.release(), std::memory_order_seq_cst));
 }
 
 void Routes::use(Coverage coverage) {
@@ -46,30 +47,21 @@ void Routes::declare(PoolId pool, const Window& window) {
 // them where they say nothing.
 Result<std::unique_ptr<const Route>, std::string> Routes::resolve(
     const Location& location, std::optional<PoolId> pool) const {
-  const UnitCoverage* covering = nullptr;
-  const UnitCoverage* rest = nullptr;
-  for (const UnitCoverage& unit : coverage_.units) {
-    if (unit.segment != location.function.segment) continue;
-    if (unit.rest_of_segment) {
-      if (rest != nullptr) return Failure{std::string("two units cover the rest of the segment")};
-      rest = &unit;
-    }
-    if (!names(unit, location)) continue;
-    if (covering != nullptr) return Failure{std::string("the function is covered by two units")};
-    covering = &unit;
-  }
-  if (covering == nullptr) covering = rest;
+  const auto covered = covering(coverage_, location);
+  if (!covered) return Failure{covered.error()};
+  const UnitCoverage* const entry = *covered;
 
   auto route = std::make_unique<Route>();
-  route->requester = location.function;
-  if (covering != nullptr) {
+  route->requester = location.alias.value_or(location.function);
+  if (entry != nullptr) {
     if (pool)
-      return Failure{std::string("the function was declared to have a window, and the tables say ") +
-                     (covering == rest ? "that a unit covers the rest of its segment: name the "
-                                         "functions of that unit one by one"
-                                       : "that a unit covers it")};
+      return Failure{
+          std::string("the function was declared to have a window, and the tables say ") +
+          (!names(*entry, location) ? "that a unit covers the rest of its segment: name the "
+                                      "functions of that unit one by one"
+                                    : "that a unit covers it")};
     for (const auto& candidate : core_.units)
-      if (candidate->register_base() == covering->register_base) route->unit = candidate.get();
+      if (candidate->register_base() == entry->register_base) route->unit = candidate.get();
     if (route->unit == nullptr)
       return Failure{std::string("the tables name a unit for the function that was not added")};
     route->kind = Route::Kind::kUnit;

@@ -15,7 +15,7 @@ namespace weir::virtio_blk {
 
 class BlockFunction final : public vfio_user::VirtioFunction {
  public:
-  BlockFunction(std::unique_ptr<Storage> storage, const Options& options)
+  BlockFunction(std::unique_ptr<Storage> storage, const virtio_blk::Options& options)
       : VirtioFunction({.class_code = kMassStorage,
                         .vectors = static_cast<std::uint16_t>(options.queues + 1)}),
         block_(std::move(storage), options),
