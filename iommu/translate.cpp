@@ -189,11 +189,11 @@ namespace {
   }
   WEIR_SEAM(kWalked);
   const std::uint8_t lg2 = leaf->page_lg2;
-  count_fill(burst, unit.iotlb.fill(tickets.translation, {.tag = tag_of(burst.context),
-                                                          .page = request.iova.page_base(lg2),
-                                                          .output = leaf->page.value(),
-                                                          .page_lg2 = lg2,
-                                                          .permissions = leaf->cacheable()}));
+  count_fill(burst, unit.iotlb.fill(burst.key, tickets.translation,
+                                    {.page = request.iova.page_base(lg2),
+                                     .output = leaf->page.value(),
+                                     .page_lg2 = lg2,
+                                     .permissions = leaf->cacheable()}));
   return finish_walk(burst, request, *leaf);
 }
 
@@ -349,13 +349,13 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
     // The tickets first, then the context again: a context that was dropped before they were taken
     // must not be walked into an entry (L2). What took its place may ask for no walk at all, so it
     // begins where contexts begin.
-    FillTickets tickets{unit->iotlb.begin_fill(context.domain),
+    FillTickets tickets{unit->iotlb.begin_fill(burst.key),
                         unit->walk_caches.begin_fill(context.domain)};
-    if (!WEIR_BUG(kContextNotAskedAgain) && !context_is_current(burst, request, unit->contexts.changes())) {
+    if (!WEIR_BUG(kContextNotAskedAgain) &&
+        !context_is_current(burst, request, unit->contexts.changes())) {
       if (attempt < kAttempts) continue;
       // Contexts change faster than we read: do not fill.
-      constexpr iotlb::FillTicket kNever{~std::uint64_t{0}};
-      tickets = {kNever, {kNever, kNever, kNever}};
+      tickets = {iotlb::kNoFill, {iotlb::kNoFill, iotlb::kNoFill, iotlb::kNoFill}};
     }
     // 6 to 8, or 9.
     return walk_and_fill(burst, request, tickets);
