@@ -89,6 +89,8 @@ struct Function {
   std::optional<std::uint16_t> alias{};  // asks under this number instead (a quirk)
   std::optional<FunctionId> physical{};  // of a virtual function: its physical one
   bool ats = false;                      // has the ATS capability
+  // Of a device in the chip itself: what it may not do without a PASID, as SIDP has it (0: nothing).
+  std::uint8_t integrated_properties = 0;
   bool system_on_chip = false;  // integrated into the root complex: listed by SATC, not ATSR
   std::vector<Bar> bars{};
 };

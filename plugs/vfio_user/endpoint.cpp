@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugs/vfio_user/endpoint.h"
+#include "plugs/vfio_user/detail/endpoint.h"
 
 #include <unistd.h>
 

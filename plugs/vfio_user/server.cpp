@@ -9,7 +9,7 @@
 #include <limits>
 #include <utility>
 
-#include "plugs/vfio_user/endpoint.h"
+#include "plugs/vfio_user/detail/endpoint.h"
 
 namespace weir::vfio_user {
 namespace {
@@ -66,6 +66,15 @@ FunctionHost* Server::host_of(Requester requester) const {
   for (const auto& endpoint : endpoints_)
     if (endpoint->requester() == requester) return endpoint.get();
   return nullptr;
+}
+
+void Server::reset_functions_but(Requester requester) {
+  for (const auto& endpoint : endpoints_)
+    if (endpoint->requester() != requester) endpoint->reset();
+}
+
+bool Server::reset_settled() const {
+  return std::ranges::all_of(endpoints_, [](const auto& one) { return one->reset_settled(); });
 }
 
 std::size_t Server::connected() const {

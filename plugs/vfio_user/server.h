@@ -72,6 +72,11 @@ class Server {
   // Ends the wait of run_once.
   void wake();
 
+  // Resets every function but one, as their clients could; asked by who resets the machine. The
+  // server's thread.
+  void reset_functions_but(Requester requester);
+  [[nodiscard]] bool reset_settled() const;
+
   // The host of a function that was added; null: no such function. Any thread.
   [[nodiscard]] FunctionHost* host_of(Requester requester) const;
   // How many clients are connected.

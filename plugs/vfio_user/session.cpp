@@ -84,7 +84,8 @@ Session::Outcome Session::carry_out(Message& message) {
     case Command::kRegionWrite:
       return region_write(message);
     case Command::kReset:
-      return message.payload.empty() ? reset() : Outcome{.error = EINVAL};
+      if (!message.payload.empty()) return {.error = EINVAL};
+      return {.settled = reset_function()};
     case Command::kGetRegionIoFds:
       return {.error = ENOTSUP};
     case Command::kVersion:  // once is enough
@@ -211,15 +212,16 @@ Settled Session::follow_bus_master() {
   return settled;
 }
 
-Session::Outcome Session::reset() {
+Settled Session::reset_function() {
   function_.reset();
   // The configuration space is new, too.
   auto settled = both(follow_bus_master(), host_.reset_requester());
-  return {.settled = both(std::move(settled), [this] { return function_.reset_settled(); })};
+  if (function_.reset_settled()) return settled;
+  return both(std::move(settled), [this] { return function_.reset_settled(); });
 }
 
 Settled Session::end() {
-  auto settled = reset().settled;
+  auto settled = reset_function();
   lines_.clear();
   negotiated_ = false;
   return both(std::move(settled), host_.unmap_all());

@@ -51,6 +51,8 @@ class Session {
   };
   [[nodiscard]] Answer handle(Message message);
 
+  // The function to its power-on state.
+  [[nodiscard]] SessionHost::Settled reset_function();
   // The client has gone: the function is reset and its memory given back.
   [[nodiscard]] SessionHost::Settled end();
 
@@ -72,7 +74,6 @@ class Session {
   [[nodiscard]] Outcome set_irqs(Message& message);
   [[nodiscard]] Outcome region_read(const Message& message);
   [[nodiscard]] Outcome region_write(const Message& message);
-  [[nodiscard]] Outcome reset();
 
   [[nodiscard]] std::uint64_t region_size(std::uint32_t region) const;
   // Whether the access lies inside its region, and is no longer than a message.

@@ -31,6 +31,10 @@ class Server::Endpoint final : public FunctionHost, private SessionHost {
   // Somebody waits for a drain, of which no descriptor tells.
   [[nodiscard]] bool waiting() const { return static_cast<bool>(settled_); }
 
+  // Not at its client's wish; no reply waits for it.
+  void reset() { reset_ = session_.reset_function(); }
+  [[nodiscard]] bool reset_settled() { return !reset_ || reset_(); }
+
   [[nodiscard]] pollfd interest() const;
   void serve(short events);
 
@@ -71,7 +75,8 @@ class Server::Endpoint final : public FunctionHost, private SessionHost {
   // The server's thread's.
   FileDescriptor listening_;
   std::string path_;
-  Settled settled_;               // of the answer that is not due yet; of the end of a client
+  Settled settled_;  // of the answer that is not due yet; of the end of a client
+  Settled reset_;
   std::vector<std::byte> reply_;  // that waits for it
   std::uint16_t next_id_ = 0;
 
