@@ -46,6 +46,8 @@ enum class Bug : std::uint8_t {
   kRightsForgotten,
   kCollectedLate,
   kSetNotLookedAt,
+  kPagesStayShared,
+  kTransitionNotAwaited,
 };
 
 void reach(Point point);

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What listeners have been told, function by function, and how it is brought up to date: a change
-// names a range; the guest's tables are asked what is in it now; the differences are told.
+// names a range; the guest's tables are asked what is in it now; the differences are told. Private
+// pages are left out of what they are told.
 //
 // Private to this room. Any thread. A function's listener is called under that function's own lock,
 // which nothing takes on the way of a request.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/mutex.h"
@@ -33,8 +36,9 @@ class Shadow final : public Listening {
   void update(const iotlb::Invalidation& what, AddressRange<Iova> range) WEIR_EXCLUDES(mutex_);
   // What lies at `range` of guest-physical memory is something else now.
   void replace(AddressRange<Gpa> range) WEIR_EXCLUDES(mutex_);
-  [[nodiscard]] UnitCore* unit() const;
+  [[nodiscard]] const UnitCore* unit() const;
   [[nodiscard]] Requester requester() const;
+  [[nodiscard]] const Port* port() const { return &port_; }
   [[nodiscard]] bool lost() const;
 
  private:
@@ -62,13 +66,19 @@ class Shadows {
  public:
   void add(Shadow& shadow);
   void remove(Shadow& shadow);
-  // Translations or contexts of `unit` were dropped. Takes no lock where nobody listens behind it.
-  void changed(UnitCore& unit, const iotlb::Invalidation& what);
+  // Translations or contexts of `unit` were dropped.
+  void changed(const UnitCore& unit, const iotlb::Invalidation& what);
   void host_changed(AddressRange<Gpa> range);
+  // These functions have other routes.
+  void replaced(std::span<const Port* const> ports);
+  // Pages became private or shared.
+  void pages_turned();
 
  private:
+  // Takes no lock where nobody listens, so that units do not meet there.
   void for_each(const std::function<void(Shadow&)>& call);
 
+  std::atomic<std::size_t> count_{0};  // of shadows_; changed under the mutex
   Mutex mutex_;
   std::vector<Shadow*> shadows_ WEIR_GUARDED_BY(mutex_);
 };

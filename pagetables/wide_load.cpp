@@ -55,7 +55,7 @@ using Pair = std::array<std::uint64_t, 2>;
 }  // namespace
 
 Result<Pair, FaultReason> load_pair(const PhysicalMemory& memory, Gpa at) {
-  const auto landing = memory.resolve(at);
+  const auto landing = memory.resolve(at, sizeof(Pair));
   if (!landing) return Failure{landing.error()};
   const std::byte* host = landing->host();
   const bool whole = landing->contiguous >= sizeof(Pair) && landing->permissions.can_read();
