@@ -33,6 +33,13 @@ struct IommuCore::Ports {
   }
 };
 
+Port::Port(IommuCore& core_of_port, Requester function, UnitCore* unit_of_port)
+    : core(core_of_port),
+      requester(function),
+      unit(unit_of_port),
+      recorded(core.recorder != nullptr && core.recorder->hears_pieces()),
+      open(!recorded) {}
+
 Port::~Port() {
   core.device_tlbs.detach(requester);
   core.remove_port(*this);
@@ -44,11 +51,14 @@ IommuCore::IommuCore(IommuConfig config)
       caches(config.caches),
       pin_limit(config.pin_limit),
       device_tlb_limit(config.device_tlb_limit),
+      recorder(config.recorder),
       log(config.sinks.log),
       ports_(std::make_unique<Ports>()) {
+  if (recorder != nullptr) recorder->on_config(config);
   // Relaxed: nobody else is here yet.
   memory_.store(snapshot(std::move(config.memory), std::move(config.host_map)).release(),
                 std::memory_order_relaxed);
+  if (recorder != nullptr) recorder->on_memory(memory());
 }
 
 IommuCore::~IommuCore() {
@@ -64,7 +74,7 @@ std::unique_ptr<const pagetables::PhysicalMemory> IommuCore::snapshot(
   if (reads_tables && caches.host_map_entries != 0)
     host_map = std::make_shared<CachedHostMap>(std::move(host_map), caches.host_map_entries);
   return std::make_unique<const pagetables::PhysicalMemory>(std::move(memory), std::move(host_map),
-                                                            sinks.dirty);
+                                                            sinks.dirty, recorder);
 }
 
 std::uint64_t IommuCore::host_map_changed(AddressRange<Gpa> range) {
@@ -81,6 +91,7 @@ std::uint64_t IommuCore::host_map_changed(AddressRange<Gpa> range) {
 std::uint64_t IommuCore::change_memory(std::shared_ptr<const GuestMemory> memory,
                                        std::shared_ptr<const pagetables::HostMap> host_map) {
   auto next = snapshot(std::move(memory), std::move(host_map));
+  if (recorder != nullptr) recorder->on_memory(*next);
   // Acquire-release: pairs with memory(); what the new snapshot points to is complete.
   std::unique_ptr<const pagetables::PhysicalMemory> old(
       memory_.exchange(next.release(), std::memory_order_acq_rel));
@@ -108,8 +119,10 @@ void IommuCore::free_retired() {
 void IommuCore::leave(iotlb::BurstRegistry::Slot& slot) {
   const std::uint64_t oldest = bursts.leave(slot);
   WEIR_SEAM(kBurstLeft);
-  if (tracker.held_up_by(oldest)) [[unlikely]]
+  if (tracker.held_up_by(oldest)) [[unlikely]] {
+    const RecordedScope scope(recorder, {.what = RecordedCall::What::kPoll});
     poll();
+  }
 }
 
 // One thread at a time does the work; another's request is noted and makes the first go round

@@ -7,6 +7,8 @@
 
 namespace weir {
 
+using What = RecordedCall::What;
+
 bool Change::complete() const { return settled_ == nullptr || settled_(); }
 
 Iommu::Iommu(IommuConfig config) : core_(std::make_unique<core::IommuCore>(std::move(config))) {}
@@ -17,6 +19,7 @@ Result<Done, TableError> Iommu::use_tables(const TableParser& parser,
   auto parsed = parser.parse(table);
   if (!parsed) return Failure{parsed.error()};
   for (UnitCoverage& unit : parsed->units) core_->coverage.units.push_back(std::move(unit));
+  if (core_->recorder != nullptr) core_->recorder->on_table(table);
   return Done{};
 }
 
@@ -56,6 +59,10 @@ Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& loca
   }
   auto port = std::make_unique<core::Port>(*core_, location.function, unit);
   if (!core_->add_port(*port)) return Failure{std::string("the function is attached already")};
+  const RecordedScope scope(
+      core_->recorder, {.what = What::kAttach,
+                        .requester = location.function,
+                        .data = std::as_bytes(std::span(location.bridges))});
   core_->log.write(LogLevel::kInfo, LogTopic::kRoute, [&] {
     return core::name_of(location.function) +
            (unit == nullptr ? " bypasses" : " is behind unit " + std::to_string(unit->id().value));
@@ -63,7 +70,10 @@ Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& loca
   return std::make_unique<DmaPort>(std::move(port));
 }
 
-void Iommu::poll() { core_->poll(); }
+void Iommu::poll() {
+  const RecordedScope scope(core_->recorder, {.what = What::kPoll});
+  core_->poll();
+}
 
 Change Iommu::change_for(std::uint64_t serial) {
   Change change;
@@ -81,21 +91,34 @@ Change Iommu::change_for(std::uint64_t serial) {
 
 Change Iommu::change_memory(std::shared_ptr<const GuestMemory> memory,
                             std::shared_ptr<const pagetables::HostMap> host_map) {
+  const RecordedScope scope(core_->recorder, {.what = What::kMemory});
   return change_for(core_->change_memory(std::move(memory), std::move(host_map)));
 }
 
 Change Iommu::host_map_changed(AddressRange<Gpa> range) {
+  const RecordedScope scope(core_->recorder, {.what = What::kHostMapChanged,
+                                              .words = {range.first.value(), range.last.value()}});
   return change_for(core_->host_map_changed(range));
 }
 
 Change Iommu::set_bus_master(Requester function, bool on) {
-  if (core::Port* port = core_->find_port(function))
-    // Sequentially consistent: before the epoch of the drain below.
+  const RecordedScope scope(core_->recorder,
+                            {.what = What::kBusMaster, .requester = function, .words = {on}});
+  if (core::Port* port = core_->find_port(function)) {
+    // Sequentially consistent, both: before the epoch of the drain below.
     port->bus_master.store(on, std::memory_order_seq_cst);
-  return on ? Change{} : reset_function(function);
+    port->open.store(on && !port->recorded, std::memory_order_seq_cst);
+  }
+  return on ? Change{} : end_requests(function);
 }
 
 Change Iommu::reset_function(Requester function) {
+  const RecordedScope scope(core_->recorder,
+                            {.what = What::kResetFunction, .requester = function});
+  return end_requests(function);
+}
+
+Change Iommu::end_requests(Requester function) {
   const iotlb::Invalidation what{.scope = iotlb::Scope::kRequester, .requester = function};
   core_->books.invalidation(what, {});
   core_->device_tlbs.reset(function);
@@ -103,6 +126,7 @@ Change Iommu::reset_function(Requester function) {
 }
 
 Change Iommu::reset() {
+  const RecordedScope scope(core_->recorder, {.what = What::kReset});
   core_->log.write(LogLevel::kInfo, LogTopic::kReset, [] { return "machine reset"; });
   core_->device_tlbs.reset_all();
   for (const auto& unit : core_->units) unit->reset();
@@ -126,16 +150,32 @@ Result<RemappedInterrupt, Fault> Iommu::resolve_msi(Requester requester, std::ui
                                                     std::uint32_t data) {
   const core::Port* port = core_->find_port(requester);
   if (port == nullptr) return not_attached(requester, {address, data});
-  return core::resolve_interrupt(*port, {address, data});
+  RecordedScope scope(core_->recorder, {.what = What::kResolveMsi,
+                                        .requester = requester,
+                                        .words = {address, data}});
+  auto resolved = core::resolve_interrupt(*port, {address, data});
+  if (resolved)
+    scope.answer({1, resolved->msi.address, resolved->msi.data});
+  else
+    scope.answer({0, static_cast<std::uint64_t>(resolved.error().reason)});
+  return resolved;
 }
 
 Result<Done, Fault> Iommu::send_msi(Requester requester, Msi msi) {
   core::Port* port = core_->find_port(requester);
   if (port == nullptr) return not_attached(requester, msi);
-  return core::send_interrupt(*port, msi);
+  RecordedScope scope(core_->recorder, {.what = What::kSendMsi,
+                                        .requester = requester,
+                                        .words = {msi.address, msi.data}});
+  auto sent = core::send_interrupt(*port, msi);
+  scope.answer({sent ? 1U : 0U});
+  return sent;
 }
 
-bool Iommu::revoke(std::uint64_t pin) { return core_->end_pin(pin); }
+bool Iommu::revoke(std::uint64_t pin) {
+  const RecordedScope scope(core_->recorder, {.what = What::kPinEnd, .words = {pin}});
+  return core_->end_pin(pin);
+}
 
 Stats Iommu::stats() const {
   const auto sum = [&](core::Count what) {

@@ -32,6 +32,7 @@
 #include "iommu/coverage.h"
 #include "iommu/dma_port.h"
 #include "iommu/interrupts.h"
+#include "iommu/recorder.h"
 #include "iommu/sinks.h"
 #include "iommu/stats.h"
 #include "iommu/unit.h"
@@ -71,6 +72,7 @@ struct IommuConfig {
   // How long a function may be silent about an invalidation of its own TLB, where its unit says
   // nothing else. PCIe lets hardware take a minute; a device in software has no reason to.
   Clock::Duration device_tlb_limit = std::chrono::seconds(1);
+  Recorder* recorder = nullptr;  // iommu/recorder.h; the host map is memory slots then
 };
 
 // A change that is complete once everything before it has drained (L1). Cheap to copy.
@@ -149,6 +151,7 @@ class Iommu {
   UnitHost& prepare_unit(std::uint64_t register_base);
   void install_unit(UnitHost& host, std::unique_ptr<Unit> unit);
   Change change_for(std::uint64_t serial);
+  Change end_requests(Requester function);
 
   std::unique_ptr<core::IommuCore> core_;
 };

@@ -21,6 +21,7 @@
 #include "base/guest_memory.h"
 #include "base/result.h"
 #include "pagetables/host_map.h"
+#include "pagetables/memory_witness.h"
 
 namespace weir::pagetables {
 
@@ -41,10 +42,11 @@ struct Landing {
 
 class PhysicalMemory {
  public:
-  // `host_map` null: every region of `memory` at the GPA of its own number. `dirty` may be null and
-  // must outlive the snapshot.
+  // `host_map` null: every region of `memory` at the GPA of its own number. `dirty` and `witness`
+  // may be null and must outlive the snapshot.
   PhysicalMemory(std::shared_ptr<const GuestMemory> memory,
-                 std::shared_ptr<const HostMap> host_map = nullptr, DirtySink* dirty = nullptr);
+                 std::shared_ptr<const HostMap> host_map = nullptr, DirtySink* dirty = nullptr,
+                 MemoryWitness* witness = nullptr);
 
   // Guest-physical bytes that lie in one piece in one region. Valid as long as the snapshot.
   struct Piece {
@@ -119,6 +121,10 @@ class PhysicalMemory {
   void report_dirty(Gpa at, std::uint64_t size) const {
     if (dirty_ != nullptr && size != 0) dirty_->on_dirty(at, size);
   }
+  // Empty where the host map is no list of slots.
+  [[nodiscard]] std::span<const Piece> pieces() const { return pieces_; }
+  // For those who read through resolve().
+  [[nodiscard]] MemoryWitness* witness() const { return witness_; }
   [[nodiscard]] const HostMap& host_map() const { return *host_map_; }
   [[nodiscard]] const GuestMemory& memory() const { return *memory_; }
 
@@ -142,10 +148,11 @@ class PhysicalMemory {
   std::shared_ptr<const GuestMemory> memory_;
   std::shared_ptr<const HostMap> host_map_;
   DirtySink* dirty_;
+  MemoryWitness* witness_;
   bool few_ = false;  // 1…kFew pieces
   // With few: the byte before the first of every piece but the first one; the rest is beyond reach.
   std::array<std::uint64_t, kFew - 1> lasts_before_{};
-  std::array<Words, kFew> words_{};  // of the first pieces
+  std::array<Words, kFew> words_{};  // of the first pieces; none of them with a witness
   std::vector<Piece> pieces_;        // sorted; empty if the host map is not a list of slots
 };
 
