@@ -104,6 +104,7 @@ enum class Denial : std::uint8_t { kRead, kWrite, kExecute, kUser };
   return std::nullopt;
 }
 
+[[nodiscard]] constexpr bool reads(Access access) { return access != Access::kWrite; }
 [[nodiscard]] constexpr bool writes(Access access) { return access != Access::kRead; }
 
 }  // namespace weir

@@ -81,6 +81,10 @@ std::string_view to_string(FaultReason reason) {
       return "no memory behind the address";
     case FaultReason::kHostMapPermission:
       return "memory behind the address does not allow the access";
+    case FaultReason::kPrivatePage:
+      return "page is private to the guest";
+    case FaultReason::kOutsideWindow:
+      return "outside the function's window";
     case FaultReason::kNotPinnable:
       return "target cannot be pinned";
     case FaultReason::kBusMasterOff:

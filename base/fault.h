@@ -60,6 +60,8 @@ enum class FaultReason : std::uint8_t {
   // The embedder's side; the guest's driver never reads of these.
   kHostMapAbsent,
   kHostMapPermission,
+  kPrivatePage,    // the guest has not shared it with anybody
+  kOutsideWindow,  // the function reaches its window and nothing else
   kNotPinnable,  // the target is a callback: read or write it instead
   kBusMasterOff,
   kDetached,

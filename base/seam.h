@@ -44,6 +44,8 @@ enum class Bug : std::uint8_t {
   kModeShownEarly,
   kRightsForgotten,
   kCollectedLate,
+  kPagesStayShared,
+  kTransitionNotAwaited,
 };
 
 void reach(Point point);

@@ -71,7 +71,7 @@ class Misses {
   template <WalkStages kStages>
   [[nodiscard]] std::uint64_t translate(Iova iova) {
     if (const auto hit = iotlb_.lookup(key_, iova)) return hit->output;
-    const iotlb::FillTicket ticket = iotlb_.begin_fill(kTag.domain);
+    const iotlb::FillTicket ticket = iotlb_.begin_fill(key_);
     const iotlb::WalkCaches::Tickets tickets = caches_.begin_fill(kTag.domain);
     DirectReader reader(world_.memory());
     if constexpr (kStages == kOne) {
@@ -106,11 +106,11 @@ class Misses {
     ++walks_;
     references_ += references;
     const Gpa gpa = found.translate(iova.value());
-    (void)iotlb_.fill(ticket, {.tag = kTag,
-                               .page = iova.page_base(lg2),
-                               .output = gpa.page_base(lg2).value(),
-                               .page_lg2 = lg2,
-                               .permissions = found.cacheable()});
+    (void)iotlb_.fill(key_, ticket,
+                      {.page = iova.page_base(lg2),
+                       .output = gpa.page_base(lg2).value(),
+                       .page_lg2 = lg2,
+                       .permissions = found.cacheable()});
     return gpa.value();
   }
 

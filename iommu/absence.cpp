@@ -34,7 +34,7 @@ void remember_absence(DmaPort::Burst::State& burst, const Request& request, cons
   if (!may_be_kept(burst.context) || !says_nothing_is_there(fault) || is_question(request) ||
       request.access == Access::kReadWrite)
     return;
-  UnitCore& unit = *burst.port.unit;
+  UnitCore& unit = *burst.route->unit;
   // A page that refused one access may allow the other: only one that allows neither is absent.
   Request other = request;
   other.access = writes(request.access) ? Access::kRead : Access::kWrite;
@@ -46,10 +46,10 @@ void remember_absence(DmaPort::Burst::State& burst, const Request& request, cons
       kCode.of(fault.code) | kReason.of(static_cast<std::uint64_t>(fault.reason)) |
       kLevel.of(fault.level) | kStage.of(static_cast<std::uint64_t>(fault.stage)) |
       kRecorded.of(fault.recorded) | kWrite.of(writes(request.access));
-  count_fill(burst, unit.iotlb.fill(tickets.translation, {.tag = tag_of(burst.context),
-                                                          .page = request.iova.page_base(kPageLg2),
-                                                          .output = what,
-                                                          .permissions = Permissions::none()}));
+  count_fill(burst, unit.iotlb.fill(burst.key, tickets.translation,
+                                    {.page = request.iova.page_base(kPageLg2),
+                                     .output = what,
+                                     .permissions = Permissions::none()}));
 }
 
 std::optional<Fault> absent(const iotlb::Context& context, const Request& request,

@@ -27,7 +27,7 @@ Result<pagetables::HostMapping, pagetables::WalkFailure> CachedHostMap::lookup(G
         .permissions = hit->permissions,
         .references = 0};
   }
-  const iotlb::FillTicket ticket = cache_.begin_fill({});
+  const iotlb::FillTicket ticket = cache_.begin_fill(DomainId{});
   const auto mapping = map_->lookup(at);
   if (!mapping) return mapping;
   const unsigned lg2 = page_inside(mapping->window, at);

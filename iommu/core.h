@@ -4,7 +4,7 @@
 //
 //   IommuCore   the machine: memory snapshot, units, ports, bursts, completions
 //   UnitCore    one unit: its caches, its mode, and the vendor's Unit behind it
-//   Port        one function: its route, and its own copy of its context
+//   Port        one function, and its route
 //
 // Thread rules stand with each member.
 #pragma once
@@ -23,12 +23,13 @@
 #include "iommu/iommu.h"
 #include "iommu/log.h"
 #include "iommu/recorder.h"
+#include "iommu/route.h"
+#include "iommu/routes.h"
 #include "iommu/shadows.h"
 #include "iotlb/bursts.h"
 #include "iotlb/context_cache.h"
 #include "iotlb/flush_tracker.h"
 #include "iotlb/iotlb.h"
-#include "iotlb/published.h"
 #include "iotlb/verified_tlb.h"
 #include "iotlb/walk_caches.h"
 #include "pagetables/physical_memory.h"
@@ -71,6 +72,7 @@ class UnitCore final : public UnitHost {
     // Acquire: as mode(), for the table of interrupt entries.
     return interrupt_mode_.load(std::memory_order_acquire);
   }
+  void forget_context(Requester function);
   void reset();
 
   iotlb::Iotlb iotlb;
@@ -92,24 +94,27 @@ class UnitCore final : public UnitHost {
   std::atomic<InterruptMode> interrupt_mode_{InterruptMode::kOff};
 };
 
-// A port's own copy of the context it used last, good while `changes` is the cache's number.
-struct PortContext {
-  std::uint64_t changes = 0;
-  iotlb::Context context{};
-  std::uint32_t pasid = iotlb::Context::kNoPasid;
-  iotlb::IotlbKey key{};  // of `context`
-};
-
 class Port {
  public:
-  Port(IommuCore& core_of_port, Requester function, UnitCore* unit_of_port);
+  Port(IommuCore& core_of_port, const Location& location_of_port);
   ~Port();
+
+  // Valid inside a burst, for the rest of it.
+  [[nodiscard]] const Route& route() const {
+    // Acquire: pairs with replace_route.
+    return *route_.load(std::memory_order_acquire);
+  }
+  // What it is called on the bus at this moment; any time.
+  [[nodiscard]] Requester requester() const {
+    // Relaxed: a name, which orders nothing.
+    return requester_.load(std::memory_order_relaxed);
+  }
+  // Gives the old one, which bursts may still use. Under the lock of Routes.
+  [[nodiscard]] std::unique_ptr<const Route> replace_route(std::unique_ptr<const Route> next);
 
   // Constant after construction.
   IommuCore& core;
-  const Requester requester;
-  UnitCore* const unit;  // null: bypass
-  const bool recorded;   // every piece
+  const bool recorded;  // every piece
 
   // Atomic.
   std::atomic<bool> bus_master{true};
@@ -117,7 +122,15 @@ class Port {
   // Translated requests are refused: the function owes an acknowledgement. Shared with DeviceTlbs.
   const std::shared_ptr<DeviceTlbs::Blocked> untrusted{
       std::make_shared<DeviceTlbs::Blocked>(false)};
-  iotlb::Published<PortContext> context;
+
+  // Guarded by the lock of Routes.
+  Location location;
+  std::optional<PoolId> pool{};
+  std::optional<PoolId> declared_pool{};  // where a reset puts it
+
+ private:
+  std::atomic<const Route*> route_{nullptr};
+  std::atomic<Requester> requester_;
 };
 
 class IommuCore {
@@ -133,6 +146,11 @@ class IommuCore {
   [[nodiscard]] std::uint64_t change_memory(std::shared_ptr<const GuestMemory> memory,
                                             std::shared_ptr<const pagetables::HostMap> host_map);
   [[nodiscard]] std::uint64_t host_map_changed(AddressRange<Gpa> range);
+  // Takes hold for requests that begin afterwards. Gives the snapshot that has gone out of use, to
+  // be kept until the completion (null: none has).
+  [[nodiscard]] std::unique_ptr<const pagetables::PhysicalMemory> turn_pages(
+      std::span<const AddressRange<Gpa>> made_private,
+      std::span<const AddressRange<Gpa>> made_shared) WEIR_EXCLUDES(memory_change_);
 
   // Ends the calling thread's burst, and polls if somebody may have waited for it.
   void leave(iotlb::BurstRegistry::Slot& slot);
@@ -144,9 +162,17 @@ class IommuCore {
   // A fault on its way out: recorded by the unit if it has one and wants to, booked, told.
   void report(UnitCore* unit, const Fault& fault);
 
+  // Drops the context of a function behind a unit, and what its own TLB holds. Gives what must have
+  // settled besides the requests of the function.
+  [[nodiscard]] std::uint64_t forget_context(Requester function);
+
   [[nodiscard]] Port* find_port(Requester function);
+  [[nodiscard]] RouteView view(const Port& port);
   [[nodiscard]] bool add_port(Port& port);
-  void remove_port(Port& port);
+  // False: it had no place of its own.
+  bool remove_port(Port& port);
+  // Keeps it until `serial` tells that nothing rests on it (0: now).
+  void retire(std::uint64_t serial, Gone gone);
 
   // Constant after construction.
   const Clock& clock;
@@ -165,18 +191,18 @@ class IommuCore {
 
   // Changed only while machines are put together (see Iommu's thread rules).
   std::vector<std::unique_ptr<UnitCore>> units;
-  Coverage coverage;
+  Routes routes{*this};
 
  private:
   struct Ports;
   struct Retired {
     std::uint64_t serial = 0;
-    std::unique_ptr<const pagetables::PhysicalMemory> memory;
+    Gone gone;
   };
 
   [[nodiscard]] std::unique_ptr<const pagetables::PhysicalMemory> snapshot(
       std::shared_ptr<const GuestMemory> memory,
-      std::shared_ptr<const pagetables::HostMap> host_map) const;
+      std::shared_ptr<const pagetables::HostMap> host_map) const WEIR_REQUIRES(memory_change_);
   void poll_once();
   void end_silent_waits();
   void free_retired();
@@ -185,16 +211,21 @@ class IommuCore {
   std::atomic<std::uint64_t> poll_requests_{0};
   std::unique_ptr<Ports> ports_;
 
+  Mutex memory_change_;  // of those who replace the snapshot
+  std::shared_ptr<pagetables::PrivatePages> private_pages_ WEIR_GUARDED_BY(memory_change_);
+
   Mutex mutex_;
   std::vector<Retired> retired_ WEIR_GUARDED_BY(mutex_);
 };
 
 // As people write a function: segment:bus:device.function.
 [[nodiscard]] std::string name_of(Requester requester);
+// What becomes of a function's requests; behind its name.
+[[nodiscard]] std::string to_words(const Route& route);
 
-[[nodiscard]] inline Request make_request(const Port& port, Iova iova, std::uint64_t size,
+[[nodiscard]] inline Request make_request(const Route& route, Iova iova, std::uint64_t size,
                                           Access access, const DmaAttributes& attributes) {
-  return {.requester = port.requester,
+  return {.requester = route.requester,
           .pasid = attributes.pasid,
           .iova = iova,
           .size = size,

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a firmware table says about who is covered by which unit, in neutral words: the parse of a
-// DMAR (later IVRS, VIOT, a device tree). Routes are resolved from this and from nothing else,
-// because these are the bytes that the guest reads.
+// DMAR, an IVRS, a VIOT, a device tree or a list. Routes are resolved from this and from nothing
+// else, because these are the bytes that the guest reads.
 //
 // Plain values; any thread.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,7 +28,9 @@ struct PathStep {
 };
 
 struct DeviceScope {
-  enum class Kind : std::uint8_t { kEndpoint, kSubHierarchy };  // sub-hierarchy: a bridge and below
+  // Sub-hierarchy: a bridge and below. The last three name no PCI function but an I/O APIC, a timer
+  // or a device of ACPI, by the number that its requests bear.
+  enum class Kind : std::uint8_t { kEndpoint, kSubHierarchy, kIoApic, kHpet, kNamed };
   Kind kind = Kind::kEndpoint;
   std::uint8_t start_bus = 0;
   std::vector<PathStep> path{};  // at least one step
@@ -51,6 +54,7 @@ struct UnitCoverage {
   bool rest_of_segment = false;  // covers every function that no other unit names (INCLUDE_PCI_ALL)
   std::vector<DeviceScope> scopes{};
   std::vector<FunctionRange> functions{};
+  std::vector<std::uint64_t> mmio_devices{};  // base addresses of devices that are no functions
 };
 
 struct Coverage {
@@ -70,15 +74,30 @@ class TableParser {
       std::span<const std::byte> table) const = 0;
 };
 
+// What asks. An I/O APIC may bear the number of a PCI function; tables keep the two apart.
+enum class Origin : std::uint8_t { kFunction, kIoApic, kHpet, kNamed };
+
 // Where a function sits: itself, and the bridges above it, root bus first. The start bus of a scope
 // is the bus of the first of them.
 struct Location {
   Requester function;
   std::vector<Requester> bridges{};
+  // Of a virtual function, its physical one: a scope that names that names both.
+  std::optional<Requester> physical{};
+  // The number that its requests bear where a bridge or a quirk puts another in its place.
+  std::optional<Requester> alias{};
+  Origin origin = Origin::kFunction;
+  std::optional<std::uint64_t> mmio{};  // base address of a device that ACPI names
 };
 
 [[nodiscard]] bool scope_covers(const DeviceScope& scope, const Location& location);
 // Whether the unit names the function, by a scope or by its number; rest_of_segment is no naming.
 [[nodiscard]] bool names(const UnitCoverage& unit, const Location& location);
+
+// The entry that covers the location: one that names it, else the one that takes the rest of the
+// segment (functions only); null: nobody. A contradiction is refused in one sentence. The answer
+// points into `coverage`.
+[[nodiscard]] Result<const UnitCoverage*, std::string> covering(const Coverage& coverage,
+                                                                const Location& location);
 
 }  // namespace weir

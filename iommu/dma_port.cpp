@@ -51,6 +51,7 @@ DmaPort::Burst::Burst(DmaPort& port)
   if (state_.port.recorded) [[unlikely]]
     (state_.recorder = state_.port.core.recorder)->take_turn();
   state_.port.core.bursts.enter(state_.slot);
+  state_.route = &state_.port.route();
 }
 
 DmaPort::Burst::~Burst() {
@@ -64,11 +65,11 @@ DmaPort::Burst::~Burst() {
 DmaPort::DmaPort(std::unique_ptr<core::Port> port) : port_(std::move(port)) {}
 DmaPort::~DmaPort() {
   const RecordedScope scope(port_->core.recorder,
-                            {.what = What::kDetach, .requester = port_->requester});
+                            {.what = What::kDetach, .requester = port_->requester()});
   port_.reset();
 }
 
-Requester DmaPort::requester() const { return port_->requester; }
+Requester DmaPort::requester() const { return port_->requester(); }
 
 Result<Translation, Fault> DmaPort::translate(Iova iova, std::uint64_t size, Access access,
                                               const DmaAttributes& attributes) {
@@ -83,11 +84,12 @@ Result<Done, Fault> DmaPort::transfer(Iova iova, std::uint64_t size, Access acce
   Burst burst(*this);
   const PieceForm form = writes(access) ? PieceForm::kWrite : PieceForm::kRead;
   if (wraps(iova, size))
-    return unanswered(burst.state_, make_request(*port_, iova, size, access, attributes), form,
+    return unanswered(burst.state_,
+                      make_request(*burst.state_.route, iova, size, access, attributes), form,
                       FaultReason::kAddressWraps);
   core::note_form(burst.state_, form);
   for (std::uint64_t done = 0; done < size;) {
-    const Request request = make_request(*port_, iova + done, size - done, access, attributes);
+    const Request request = make_request(*burst.state_.route, iova + done, size - done, access, attributes);
     burst.state_.completed = done;
     const auto piece = core::translate(burst.state_, request);
     if (!piece) return Failure{piece.error()};
@@ -130,7 +132,7 @@ Result<std::uint64_t, Fault> DmaPort::atomic(Iova iova, const DmaAttributes& att
                                              Change change) {
   constexpr std::uint64_t kWord = sizeof(std::uint64_t);
   Burst burst(*this);
-  const Request request = make_request(*port_, iova, kWord, Access::kReadWrite, attributes);
+  const Request request = make_request(*burst.state_.route, iova, kWord, Access::kReadWrite, attributes);
   if (iova.value() % kWord != 0)
     return unanswered(burst.state_, request, PieceForm::kAtomic, FaultReason::kMisaligned);
   core::note_form(burst.state_, PieceForm::kAtomic);
@@ -168,17 +170,20 @@ std::optional<Translation> DmaPort::peek(Iova iova, Access access,
                                          const DmaAttributes& attributes) {
   Burst burst(*this);
   if (burst.state_.recorder != nullptr) burst.state_.recorder->on_peek();
-  return core::peek(burst.state_, make_request(*port_, iova, 1, access, attributes));
+  return core::peek(burst.state_, make_request(*burst.state_.route, iova, 1, access, attributes));
 }
 
 Result<std::unique_ptr<Listening>, std::string> DmaPort::listen(MapListener& listener) {
-  if (port_->core.caches.verified)
-    return Failure{std::string("the guest's flushes are not heard of")};
   if (port_->core.recorder != nullptr)
     return Failure{std::string("the machine is being recorded")};
-  if (port_->unit != nullptr && !port_->unit->unit->announces_mappings())
-    return Failure{std::string("guests of the function's unit do not announce mappings")};
   auto shadow = std::make_unique<core::Shadow>(*port_, listener);
+  // A function without a unit has nothing that a guest would announce.
+  if (const core::UnitCore* unit = shadow->unit()) {
+    if (port_->core.caches.verified)
+      return Failure{std::string("the guest's flushes are not heard of")};
+    if (!unit->unit->announces_mappings())
+      return Failure{std::string("guests of the function's unit do not announce mappings")};
+  }
   // First, so that no change is missed; an update that comes between finds what this one would.
   port_->core.shadows.add(*shadow);
   shadow->update({.scope = iotlb::Scope::kAll}, whole_space<Iova>());
@@ -193,18 +198,18 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
   Burst burst(*this);
   RecordedScope scope(port_->core.recorder,
                       {.what = What::kPin,
-                       .requester = port_->requester,
+                       .requester = burst.state_.route->requester,
                        .pasid = attributes.pasid,
                        .words = {iova.value(), size, static_cast<std::uint64_t>(access),
                                  bits_of(attributes)}});
   core::note_form(burst.state_, PieceForm::kMap);
-  const Request whole = make_request(*port_, iova, size, access, attributes);
+  const Request whole = make_request(*burst.state_.route, iova, size, access, attributes);
   if (size == 0 || wraps(iova, size))
     return Failure{core::fail(burst.state_, whole, FaultReason::kAddressWraps)};
   core::IommuCore& core = port_->core;
   iotlb::PinRecord record;
-  if (port_->unit != nullptr) record.unit = port_->unit->id();
-  record.requester = port_->requester;
+  if (const core::UnitCore* unit = burst.state_.route->unit) record.unit = unit->id();
+  record.requester = burst.state_.route->requester;
   record.range = {iova, iova + (size - 1)};
   record.translated = attributes.address_type == AddressType::kTranslated;
   record.since = core.clock.now();
@@ -214,7 +219,7 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
   Pin pin;
   std::uint64_t context_changes = 0;
   for (std::uint64_t done = 0; done < size;) {
-    const Request request = make_request(*port_, iova + done, size - done, access, attributes);
+    const Request request = make_request(*burst.state_.route, iova + done, size - done, access, attributes);
     auto piece = core::translate(burst.state_, request);
     if (done == 0) context_changes = burst.state_.context_changes;
     record.several_tags |= context_changes != burst.state_.context_changes;

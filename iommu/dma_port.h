@@ -44,6 +44,7 @@ namespace weir {
 
 namespace core {
 class Port;
+struct Route;
 }  // namespace core
 
 // What a device may say of a request besides address, size and direction.
@@ -123,6 +124,7 @@ class DmaPort {
     struct State {
       core::Port& port;
       iotlb::BurstRegistry::Slot& slot;
+      const core::Route* route = nullptr;  // the port's when the burst began
       iotlb::Context context{};
       std::uint64_t context_changes = 0;  // under which `context` was obtained; 0: none yet
       std::uint32_t context_pasid = iotlb::Context::kNoPasid;
@@ -195,6 +197,8 @@ class DmaPort {
                                const DmaAttributes& attributes, Copy copy);
   template <typename Change>
   Result<std::uint64_t, Fault> atomic(Iova iova, const DmaAttributes& attributes, Change change);
+
+  friend class Iommu;
 
   std::unique_ptr<core::Port> port_;
 };

@@ -13,13 +13,13 @@ namespace {
 using State = DmaPort::Burst::State;
 
 // What a message of the port's function becomes. Reads only.
-[[nodiscard]] Result<RemappedInterrupt, Fault> remap(const Port& port, const Request& request,
+[[nodiscard]] Result<RemappedInterrupt, Fault> remap(const Route& route, const Request& request,
                                                      Msi msi,
                                                      const pagetables::PhysicalMemory& memory) {
   // A function behind no unit bypasses remapping too.
-  if (port.unit == nullptr || port.unit->interrupt_mode() == InterruptMode::kOff)
+  if (route.unit == nullptr || route.unit->interrupt_mode() == InterruptMode::kOff)
     return RemappedInterrupt::as_it_is(msi);
-  return port.unit->unit->remap_interrupt(request, msi, memory);
+  return route.unit->unit->remap_interrupt(request, msi, memory);
 }
 
 // The vendor's fault, in place of the interrupt that was booked.
@@ -40,18 +40,18 @@ namespace {
   Msi msi{.address = request.iova.value()};
   std::memcpy(&msi.data, data.data(), kMessageBytes);
   const pagetables::PhysicalMemory& memory = burst.port.core.memory();
-  auto remapped = remap(burst.port, request, msi, memory);
+  auto remapped = remap(*burst.route, request, msi, memory);
   if (!remapped) return refuse_message(burst, remapped.error());
   if (remapped->kind == RemappedInterrupt::Kind::kPosted) {
-    const auto notification = burst.port.unit->unit->post_interrupt(request, *remapped, memory);
+    const auto notification = burst.route->unit->unit->post_interrupt(request, *remapped, memory);
     if (!notification) return refuse_message(burst, notification.error());
     if (!*notification) return Done{};
     remapped->msi = **notification;
   }
   if (Recorder* recorder = burst.port.core.recorder)
-    recorder->on_device_msi(burst.port.requester, remapped->msi);
+    recorder->on_device_msi(burst.route->requester, remapped->msi);
   if (InterruptSink* sink = burst.port.core.sinks.interrupts)
-    sink->on_device_interrupt(burst.port.requester, *remapped);
+    sink->on_device_interrupt(burst.route->requester, *remapped);
   return Done{};
 }
 
@@ -60,22 +60,26 @@ namespace {
 Result<Done, Fault> deliver_interrupt(State& burst, const Request& request,
                                       std::span<const std::byte> data) {
   RecordedScope scope(burst.port.core.recorder, {.what = RecordedCall::What::kMessage,
-                                       .requester = request.requester,
-                                       .words = {request.iova.value(), data.size()},
-                                       .data = data});
+                                                 .requester = request.requester,
+                                                 .words = {request.iova.value(), data.size()},
+                                                 .data = data});
   auto delivered = deliver(burst, request, data);
   scope.answer({delivered ? 1U : 0U});
   return delivered;
 }
 
 Result<RemappedInterrupt, Fault> resolve_interrupt(const Port& port, Msi msi) {
-  const Request request =
-      make_request(port, Iova(msi.address), sizeof msi.data, Access::kWrite, {});
-  if (!kInterruptRange.contains(request.iova) || request.iova.page_offset(2) != 0)
-    return Failure{Fault{.request = request, .reason = FaultReason::kInterruptMalformed}};
   auto& slot = port.core.bursts.slot();
   port.core.bursts.enter(slot);
-  auto remapped = remap(port, request, msi, port.core.memory());
+  const Route& route = port.route();
+  const Request request =
+      make_request(route, Iova(msi.address), sizeof msi.data, Access::kWrite, {});
+  const bool is_message =
+      kInterruptRange.contains(request.iova) && request.iova.page_offset(2) == 0;
+  auto remapped =
+      is_message
+          ? remap(route, request, msi, port.core.memory())
+          : Failure{Fault{.request = request, .reason = FaultReason::kInterruptMalformed}};
   port.core.leave(slot);
   return remapped;
 }
@@ -84,10 +88,10 @@ Result<Done, Fault> send_interrupt(Port& port, Msi msi) {
   IommuCore& core = port.core;
   auto& slot = core.bursts.slot();
   core.bursts.enter(slot);
-  State burst{.port = port, .slot = slot};
+  State burst{.port = port, .slot = slot, .route = &port.route()};
   if (port.recorded) burst.recorder = core.recorder;
   const Request request =
-      make_request(port, Iova(msi.address), sizeof msi.data, Access::kWrite, {});
+      make_request(*burst.route, Iova(msi.address), sizeof msi.data, Access::kWrite, {});
   const auto send = [&]() -> Result<Done, Fault> {
     if (!kInterruptRange.contains(request.iova))
       return Failure{fail(burst, request, FaultReason::kInterruptMalformed)};

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iommu/iommu.h"
 
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 
 #include "iommu/core.h"
 
@@ -18,7 +20,7 @@ Result<Done, TableError> Iommu::use_tables(const TableParser& parser,
                                            std::span<const std::byte> table) {
   auto parsed = parser.parse(table);
   if (!parsed) return Failure{parsed.error()};
-  for (UnitCoverage& unit : parsed->units) core_->coverage.units.push_back(std::move(unit));
+  core_->routes.use(std::move(parsed).value());
   if (core_->recorder != nullptr) core_->recorder->on_table(table);
   return Done{};
 }
@@ -34,40 +36,37 @@ void Iommu::install_unit(UnitHost& host, std::unique_ptr<Unit> unit) {
   core_->units[host.id().value]->unit = std::move(unit);
 }
 
-// 2. Route: fixed here, from the parse of the bytes that the guest reads and from nothing else.
-Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& location) {
-  const UnitCoverage* covering = nullptr;
-  const UnitCoverage* rest = nullptr;
-  for (const UnitCoverage& unit : core_->coverage.units) {
-    if (unit.segment != location.function.segment) continue;
-    if (unit.rest_of_segment) {
-      if (rest != nullptr) return Failure{std::string("two units cover the rest of the segment")};
-      rest = &unit;
-    }
-    if (!names(unit, location)) continue;
-    if (covering != nullptr) return Failure{std::string("the function is covered by two units")};
-    covering = &unit;
-  }
-  if (covering == nullptr) covering = rest;
-
-  core::UnitCore* unit = nullptr;
-  if (covering != nullptr) {
-    for (const auto& candidate : core_->units)
-      if (candidate->register_base() == covering->register_base) unit = candidate.get();
-    if (unit == nullptr)
-      return Failure{std::string("the tables name a unit for the function that was not added")};
-  }
-  auto port = std::make_unique<core::Port>(*core_, location.function, unit);
-  if (!core_->add_port(*port)) return Failure{std::string("the function is attached already")};
+Result<Done, std::string> Iommu::declare_pool(PoolId pool, const Window& window) {
+  if (auto why = why_no_window(window)) return Failure{std::move(*why)};
   const RecordedScope scope(
-      core_->recorder, {.what = What::kAttach,
-                        .requester = location.function,
-                        .data = std::as_bytes(std::span(location.bridges))});
+      core_->recorder,
+      {.what = What::kDeclarePool,
+       .words = {pool.value, window.range.first.value(), window.range.last.value(),
+                 window.to.value(), window.rights.bits()}});
+  core_->routes.declare(pool, window);
+  return Done{};
+}
+
+Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& location,
+                                                            std::optional<PoolId> pool) {
+  auto port = core_->routes.attach(location, pool);
+  if (!port) return Failure{std::move(port).error()};
+  const Requester alias = location.alias.value_or(location.function);
+  const RecordedScope scope(
+      core_->recorder,
+      {.what = What::kAttach,
+       .requester = location.function,
+       .words = {pool ? pool->value + std::uint64_t{1} : 0,
+                 std::uint64_t{alias.segment} << 16 | alias.bdf},
+       .data = std::as_bytes(std::span(location.bridges))});
   core_->log.write(LogLevel::kInfo, LogTopic::kRoute, [&] {
-    return core::name_of(location.function) +
-           (unit == nullptr ? " bypasses" : " is behind unit " + std::to_string(unit->id().value));
+    auto& slot = core_->bursts.slot();
+    core_->bursts.enter(slot);
+    std::string line = core::name_of(location.function) + core::to_words((*port)->route());
+    core_->leave(slot);
+    return line;
   });
-  return std::make_unique<DmaPort>(std::move(port));
+  return std::make_unique<DmaPort>(std::move(port).value());
 }
 
 void Iommu::poll() {
@@ -75,30 +74,33 @@ void Iommu::poll() {
   core_->poll();
 }
 
-Change Iommu::change_for(std::uint64_t serial) {
+Change Iommu::change_for(std::vector<std::uint64_t> serials) {
+  std::erase(serials, 0);
   Change change;
-  if (serial != 0)
-    // Once complete, always: tickets that were merged are coarser than what they stand for.
-    change.settled_ = [core = core_.get(), serial, done = std::make_shared<std::atomic<bool>>()] {
-      // Release and acquire: whoever hears of it sees what the one that asked saw.
-      if (done->load(std::memory_order_acquire)) return true;
-      const bool settled = core->tracker.settled(serial);
-      if (settled) done->store(true, std::memory_order_release);
-      return settled;
-    };
+  if (serials.empty()) return change;
+  // Once complete, always: tickets that were merged are coarser than what they stand for.
+  change.settled_ = [core = core_.get(), serials = std::move(serials),
+                     done = std::make_shared<std::atomic<bool>>()] {
+    // Release and acquire: whoever hears of it sees what the one that asked saw.
+    if (done->load(std::memory_order_acquire)) return true;
+    const bool settled =
+        std::ranges::all_of(serials, [&](std::uint64_t s) { return core->tracker.settled(s); });
+    if (settled) done->store(true, std::memory_order_release);
+    return settled;
+  };
   return change;
 }
 
 Change Iommu::change_memory(std::shared_ptr<const GuestMemory> memory,
                             std::shared_ptr<const pagetables::HostMap> host_map) {
   const RecordedScope scope(core_->recorder, {.what = What::kMemory});
-  return change_for(core_->change_memory(std::move(memory), std::move(host_map)));
+  return change_for({core_->change_memory(std::move(memory), std::move(host_map))});
 }
 
 Change Iommu::host_map_changed(AddressRange<Gpa> range) {
   const RecordedScope scope(core_->recorder, {.what = What::kHostMapChanged,
                                               .words = {range.first.value(), range.last.value()}});
-  return change_for(core_->host_map_changed(range));
+  return change_for({core_->host_map_changed(range)});
 }
 
 Change Iommu::set_bus_master(Requester function, bool on) {
@@ -122,17 +124,44 @@ Change Iommu::end_requests(Requester function) {
   const iotlb::Invalidation what{.scope = iotlb::Scope::kRequester, .requester = function};
   core_->books.invalidation(what, {});
   core_->device_tlbs.reset(function);
-  return change_for(core_->tracker.issue(std::nullopt, what));
+  return change_for({core_->tracker.issue(std::nullopt, what)});
+}
+
+Result<Change, std::string> Iommu::apply(const Transition& transition) {
+  if (core_->recorder != nullptr) core_->recorder->on_unrecordable("transitions");
+  auto serials = core_->routes.apply(transition);
+  if (!serials) return Failure{std::move(serials).error()};
+  return change_for(std::move(serials).value());
 }
 
 Change Iommu::reset() {
   const RecordedScope scope(core_->recorder, {.what = What::kReset});
+  return reset_to(std::nullopt);
+}
+
+Result<Change, TableError> Iommu::reset(std::span<const FirmwareTable> tables) {
+  Coverage all;
+  for (const FirmwareTable& table : tables) {
+    auto parsed = table.parser->parse(table.bytes);
+    if (!parsed) return Failure{parsed.error()};
+    std::ranges::move(parsed->units, std::back_inserter(all.units));
+  }
+  if (core_->recorder != nullptr) core_->recorder->on_unrecordable("a reset with other tables");
+  return reset_to(std::move(all));
+}
+
+Change Iommu::reset_to(std::optional<Coverage> tables) {
   core_->log.write(LogLevel::kInfo, LogTopic::kReset, [] { return "machine reset"; });
   core_->device_tlbs.reset_all();
+  core::Gone gone = core_->routes.reset(std::move(tables));
   for (const auto& unit : core_->units) unit->reset();
   const iotlb::Invalidation everything{.scope = iotlb::Scope::kAll};
-  return change_for(core_->tracker.issue(std::nullopt, everything));
+  const std::uint64_t serial = core_->tracker.issue(std::nullopt, everything);
+  core_->retire(serial, std::move(gone));
+  return change_for({serial});
 }
+
+RouteView Iommu::route_of(const DmaPort& port) const { return core_->view(*port.port_); }
 
 namespace {
 

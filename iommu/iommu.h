@@ -35,7 +35,9 @@
 #include "iommu/recorder.h"
 #include "iommu/sinks.h"
 #include "iommu/stats.h"
+#include "iommu/transition.h"
 #include "iommu/unit.h"
+#include "iommu/window.h"
 #include "iotlb/walk_caches.h"
 #include "pagetables/host_map.h"
 
@@ -75,6 +77,22 @@ struct IommuConfig {
   Recorder* recorder = nullptr;  // iommu/recorder.h; the host map is memory slots then
 };
 
+// A firmware table as the guest reads it.
+struct FirmwareTable {
+  const TableParser* parser = nullptr;
+  std::span<const std::byte> bytes{};
+};
+
+// Where the requests of a function go at this moment.
+struct RouteView {
+  enum class Kind : std::uint8_t { kBypass, kWindow, kUnit, kNone };
+  Kind kind = Kind::kBypass;
+  std::optional<UnitId> unit{};      // kUnit
+  std::optional<Window> window{};    // kWindow
+
+  friend bool operator==(const RouteView&, const RouteView&) = default;
+};
+
 // A change that is complete once everything before it has drained (L1). Cheap to copy.
 class [[nodiscard]] Change {
  public:
@@ -109,10 +127,16 @@ class Iommu {
     return made;
   }
 
-  // Attaches a function; its route is fixed here from the tables. Refuses, in one sentence: a
-  // function that is attached already, is covered twice, or is covered by a unit that was not
-  // added.
-  [[nodiscard]] Result<std::unique_ptr<DmaPort>, std::string> attach(const Location& location);
+  // A window that functions can be confined to, where the tables cover them with no unit. Several
+  // functions may name one. Refuses, in one sentence, what is no window.
+  [[nodiscard]] Result<Done, std::string> declare_pool(PoolId pool, const Window& window);
+
+  // Attaches a function; its route is fixed here, from the tables: the unit that covers it, else
+  // the window of `pool` if it has one, else bypass. Refuses, in one sentence: a function that is
+  // attached already, is covered twice, is covered by a unit that was not added, or is covered and
+  // has a window.
+  [[nodiscard]] Result<std::unique_ptr<DmaPort>, std::string> attach(
+      const Location& location, std::optional<PoolId> pool = std::nullopt);
 
   // Goes on with what was parked, reports pins that are held too long. Call it whenever convenient;
   // nothing depends on how often, because whoever ends the last burst or pin polls as well.
@@ -128,8 +152,17 @@ class Iommu {
   // Function-level reset: whatever the function has in flight ends; its routes and rights stay. Its
   // own TLB, if it has one, has been emptied by the device.
   Change reset_function(Requester function);
-  // Machine reset: every unit to power-on state, caches empty. REQUIRES: devices stopped.
+  // Who reaches what, from now on; see there. Refuses, in one sentence, what would reach further or
+  // contradicts the tables, and then changes nothing. Any thread, while requests are under way.
+  [[nodiscard]] Result<Change, std::string> apply(const Transition& transition);
+  // Machine reset: every unit to power-on state, caches empty, windows as they were declared; pages
+  // stay private. REQUIRES: devices stopped.
   Change reset();
+  // The same with other tables in the guest's memory: the one time when a function may come under a
+  // unit or leave it. What they have no place for (covered twice, by a unit that was not added, or
+  // beside a window) reaches nothing; route_of tells. Fails if one of them cannot be read.
+  [[nodiscard]] Result<Change, TableError> reset(std::span<const FirmwareTable> tables);
+  [[nodiscard]] RouteView route_of(const DmaPort& port) const;
   // Ends a pin from the outside, once its device is stopped. False: no such pin (any more).
   bool revoke(std::uint64_t pin);
 
@@ -150,7 +183,8 @@ class Iommu {
  private:
   UnitHost& prepare_unit(std::uint64_t register_base);
   void install_unit(UnitHost& host, std::unique_ptr<Unit> unit);
-  Change change_for(std::uint64_t serial);
+  Change change_for(std::vector<std::uint64_t> serials);
+  Change reset_to(std::optional<Coverage> tables);
   Change end_requests(Requester function);
 
   std::unique_ptr<core::IommuCore> core_;

@@ -72,7 +72,7 @@ struct Answer {
     t.target = piece->region->target;
     t.target_offset = piece->offset + inside;
   } else {
-    const Result<pagetables::Landing, FaultReason> landing = memory.resolve(answer.gpa);
+    const Result<pagetables::Landing, FaultReason> landing = memory.resolve(answer.gpa, longest);
     if (!landing) return landing.error();
     t.permissions = answer.permissions & landing->permissions;
     t.hpa = landing->hpa;
@@ -116,6 +116,20 @@ struct Answer {
           .limit = input_bits < 64 ? left_in_page(iova, input_bits) : left_to_interrupts(iova),
           .permissions = rights,
           .outcome = outcome};
+}
+
+[[nodiscard]] inline bool is_inside(const Route& route, Iova iova) {
+  return route.kind == Route::Kind::kWindow && route.window.range.contains(iova);
+}
+
+// One piece to the window's end; what goes on behind it is another piece, and a fault. `iova` lies
+// inside.
+[[nodiscard]] inline Answer through_window(const Window& window, Iova iova) {
+  // Cannot wrap: a window has no part in the interrupt range, so it is not all there is.
+  return {.gpa = window.translate(iova),
+          .limit = (window.range.last - iova) + 1,
+          .permissions = window.rights,
+          .outcome = Outcome::kWindowed};
 }
 
 // A blocked context has a domain by accident, and must not be answered from that domain's entries.

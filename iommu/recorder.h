@@ -48,8 +48,8 @@ struct RecordedCall {
     // so is the rest. `data`: bytes that come with it.
     kFrontDoor,
     kPoll,
-    // Functions: `requester`, and of attach in `data` the bridges above it, four bytes each:
-    // segment, and bus, device and function.
+    // Functions: `requester`; of attach its pool + 1 or 0, what it is called on the bus, and in
+    // `data` the bridges above it, four bytes each: segment, and bus, device and function.
     kAttach,
     kDetach,
     kBusMaster,  // on
@@ -73,8 +73,9 @@ struct RecordedCall {
     kMessage,
     kSendMsi,
     kResolveMsi,
+    kDeclarePool,  // pool, first, last, where to, rights
   };
-  static constexpr unsigned kCount = 19;
+  static constexpr unsigned kCount = 20;
   static constexpr std::size_t kWords = 6;
 
   What what = What::kPoll;
@@ -96,6 +97,8 @@ class Recorder : public pagetables::MemoryWitness {
   // `options`: the vendor's, as numbers.
   virtual void on_unit(UnitId unit, std::uint64_t register_base, std::string_view vendor,
                        std::span<const std::uint64_t> options) = 0;
+  // The machine does something that no call below says.
+  virtual void on_unrecordable(std::string_view what) = 0;
   // The memory that holds from now on.
   virtual void on_memory(const pagetables::PhysicalMemory& memory) = 0;
 

@@ -24,16 +24,25 @@ constexpr std::uint64_t kLastByte = std::numeric_limits<std::uint64_t>::max();
 
 // What the function's address space is at this moment.
 struct Shadow::Space {
-  enum class Kind : std::uint8_t { kNothing, kIdentity, kTables, kUnknowable };
+  enum class Kind : std::uint8_t { kNothing, kIdentity, kWindow, kTables, kUnknowable };
   Kind kind = Kind::kNothing;
+  UnitCore* unit = nullptr;  // kTables
+  Window window{};                 // kWindow
   Context context{};
   Request request{};
 };
 
 Shadow::~Shadow() { port_.core.shadows.remove(*this); }
 
-const UnitCore* Shadow::unit() const { return port_.unit; }
-Requester Shadow::requester() const { return port_.requester; }
+Requester Shadow::requester() const { return port_.requester(); }
+
+const UnitCore* Shadow::unit() const {
+  auto& slot = port_.core.bursts.slot();
+  port_.core.bursts.enter(slot);
+  const UnitCore* const unit = port_.route().unit;
+  port_.core.leave(slot);
+  return unit;
+}
 
 bool Shadow::lost() const {
   const MutexLock lock(mutex_);
@@ -41,13 +50,21 @@ bool Shadow::lost() const {
 }
 
 Shadow::Space Shadow::read_space() const {
-  Space space{.request = make_request(port_, Iova(0), 1, Access::kRead, {})};
-  if (port_.unit == nullptr || port_.unit->mode() == UnitMode::kOff) {
+  const Route& route = port_.route();
+  Space space{.unit = route.unit,
+              .window = route.window,
+              .request = make_request(route, Iova(0), 1, Access::kRead, {})};
+  if (route.kind == Route::Kind::kNone) return space;
+  if (route.kind == Route::Kind::kWindow) {
+    space.kind = Space::Kind::kWindow;
+    return space;
+  }
+  if (route.kind == Route::Kind::kBypass || route.unit->mode() == UnitMode::kOff) {
     space.kind = Space::Kind::kIdentity;
     space.context.input_bits = 64;
     return space;
   }
-  const auto context = port_.unit->unit->read_context(space.request, port_.core.memory());
+  const auto context = route.unit->unit->read_context(space.request, port_.core.memory());
   if (!context) return space;
   space.context = *context;
   switch (context->kind) {
@@ -69,10 +86,30 @@ Shadow::Space Shadow::read_space() const {
 }
 
 bool Shadow::list(const Space& space, AddressRange<Iova> range, Mappings& found) const {
+  const pagetables::PrivatePages* const hidden = port_.core.memory().private_pages();
+  std::size_t steps = 0;
   const auto add = [&](std::uint64_t first, std::uint64_t last, Gpa gpa, Permissions permissions) {
     permissions = permissions & space.context.rights;
-    if (permissions.can_read() || permissions.can_write())
+    if (!permissions.can_read() && !permissions.can_write()) return;
+    if (hidden == nullptr) {
       found[first] = {{Iova(first), Iova(last)}, gpa, permissions};
+      return;
+    }
+    // In pieces that are shared, each as long as it can be.
+    Mapping* open = nullptr;
+    for (std::uint64_t at = first; ++steps <= kMaxSteps;) {
+      const Gpa to = gpa + (at - first);
+      const auto run = hidden->run(to, std::max(last - at, last - at + 1));
+      const std::uint64_t run_last = run.bytes > last - at ? last : at + (run.bytes - 1);
+      if (run.is_private)
+        open = nullptr;
+      else if (open != nullptr)
+        open->range.last = Iova(run_last);
+      else
+        open = &(found[at] = {{Iova(at), Iova(run_last)}, to, permissions});
+      if (run_last == last) break;
+      at = run_last + 1;
+    }
   };
   if (space.kind == Space::Kind::kIdentity) {
     const std::uint64_t last = last_of(0, space.context.input_bits);
@@ -81,12 +118,14 @@ bool Shadow::list(const Space& space, AddressRange<Iova> range, Mappings& found)
     add(0, std::min(last, hole - 1), Gpa(0), Permissions::read_write());
     if (last >= beyond) add(beyond, last, Gpa(beyond), Permissions::read_write());
   }
-  if (space.kind != Space::Kind::kTables) return true;
-  const UnitCore& unit = *port_.unit;
+  if (space.kind == Space::Kind::kWindow)
+    add(space.window.range.first.value(), space.window.range.last.value(), space.window.to,
+        space.window.rights);
+  if (space.kind != Space::Kind::kTables) return steps <= kMaxSteps && found.size() <= kMaxMappings;
+  const UnitCore& unit = *space.unit;
   const WalkScope scope{
-      port_.core.memory(), port_.unit->no_walk_caches, {}, pagetables::Trace::kNone};
+      port_.core.memory(), space.unit->no_walk_caches, {}, pagetables::Trace::kNone};
   const std::uint64_t end = std::min(range.last.value(), last_of(0, space.context.input_bits));
-  std::size_t steps = 0;
   for (std::uint64_t at = range.first.value(); at <= end;) {
     if (++steps > kMaxSteps || found.size() > kMaxMappings) return false;
     Request request = space.request;
@@ -203,6 +242,20 @@ void Shadows::changed(const UnitCore& unit, const iotlb::Invalidation& what) {
     if (shadow.unit() != &unit) return;
     if (what.scope == iotlb::Scope::kContextDevice && !what.matches(shadow.requester())) return;
     shadow.update(what, by_range ? what.range : whole_space<Iova>());
+  });
+}
+
+void Shadows::replaced(std::span<const Port* const> ports) {
+  if (ports.empty()) return;
+  for_each([&](Shadow& shadow) {
+    if (std::ranges::find(ports, shadow.port()) != ports.end())
+      shadow.update({.scope = iotlb::Scope::kAll}, whole_space<Iova>());
+  });
+}
+
+void Shadows::pages_turned() {
+  for_each([](Shadow& shadow) {
+    shadow.update({.scope = iotlb::Scope::kAll}, whole_space<Iova>());
   });
 }
 

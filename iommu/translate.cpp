@@ -19,6 +19,25 @@ using State = DmaPort::Burst::State;
   return finish(burst, request, identity(request.iova, rights, outcome, input_bits));
 }
 
+// The routes that no unit has a say in. What is not plain about a request makes no difference here:
+// there are no tables that could tell.
+[[nodiscard]] Result<Translation, Fault> translate_without_unit(State& burst,
+                                                                const Request& request) {
+  const Route& route = *burst.route;
+  if (route.kind == Route::Kind::kBypass)
+    return pass(burst, request, Outcome::kBypassed, Permissions::read_write());
+  if (route.kind != Route::Kind::kWindow)
+    return Failure{fail(burst, request, FaultReason::kDetached)};
+  if (!is_inside(route, request.iova))
+    return Failure{fail(burst, request, FaultReason::kOutsideWindow)};
+  if (!route.window.rights.allows(request.access))
+    return Failure{fail(burst, request,
+                        reads(request.access) && !route.window.rights.can_read()
+                            ? FaultReason::kNoReadPermission
+                            : FaultReason::kNoWritePermission)};
+  return finish(burst, request, through_window(route.window, request.iova));
+}
+
 // Makes what was found the burst's own.
 void adopt(State& burst, const PortContext& found) {
   const Context& context = found.context;
@@ -34,23 +53,23 @@ void adopt(State& burst, const PortContext& found) {
       context.input_bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << context.input_bits) - 1;
 }
 
-// 4. Context: the burst's own copy, the port's, the unit's, or the guest's structures; whichever is
+// 4. Context: the burst's own copy, the route's, the unit's, or the guest's structures; whichever is
 // the first that is still good. Afterwards the burst has it under `changes`, which were read before
 // anything it rests on.
 [[nodiscard]] std::optional<Fault> refresh_context(State& burst, const Request& request,
                                                    std::uint64_t changes) {
-  UnitCore& unit = *burst.port.unit;
+  UnitCore& unit = *burst.route->unit;
   PortContext found{.changes = changes, .pasid = pasid_tag(request)};
   // Of a verified one nothing is kept to be found.
   const bool anew = burst.port.core.caches.verified || is_verified(burst.context);
-  if (const auto mine = anew ? std::nullopt : burst.port.context.read();
+  if (const auto mine = anew ? std::nullopt : burst.route->context.read();
       mine && mine->changes == changes && mine->pasid == found.pasid) {
     adopt(burst, *mine);
     return std::nullopt;
   }
   bool current = true;
   if (const auto cached =
-          anew ? std::nullopt : unit.contexts.find(burst.port.requester, found.pasid)) {
+          anew ? std::nullopt : unit.contexts.find(burst.route->requester, found.pasid)) {
     found.context = *cached;
   } else {
     count(burst.slot, Count::kContextReads);
@@ -63,10 +82,10 @@ void adopt(State& burst, const PortContext& found) {
     if (burst.port.core.caches.verified) found.context.coherence = iotlb::Coherence::kVerified;
     // A verified one is read anew for every request: that is how it is compared.
     current = !is_verified(found.context) &&
-              unit.contexts.fill(changes, burst.port.requester, found.pasid, found.context);
+              unit.contexts.fill(changes, burst.route->requester, found.pasid, found.context);
   }
   if (has_tables(found.context)) found.key = unit.iotlb.key_for(tag_of(found.context));
-  if (current) burst.port.context.write(found);
+  if (current) burst.route->context.write(found);
   adopt(burst, found);
   return std::nullopt;
 }
@@ -110,7 +129,7 @@ void adopt(State& burst, const PortContext& found) {
 // 6. Walk.
 Result<pagetables::Leaf<Gpa>, Fault> walk_counted(State& burst, const Request& request,
                                                   const WalkScope& scope) {
-  UnitCore& unit = *burst.port.unit;
+  UnitCore& unit = *burst.route->unit;
   count(burst.slot, Count::kWalks);
   auto leaf = is_question(request) ? walk_for_device(unit, burst.context, request, scope)
                                    : unit.unit->walk(burst.context, request, scope);
@@ -124,7 +143,7 @@ Result<Translation, Fault> finish_walk(State& burst, const Request& request,
   // The vendor's walk has judged it by the same ask; this one is for all vendors.
   if (const auto denial = judge(leaf.permissions, iotlb::ask_of(context, request));
       denial && !is_question(request)) [[unlikely]]
-    return Failure{give_up(burst, burst.port.unit->unit->deny(context, request, *denial))};
+    return Failure{give_up(burst, burst.route->unit->unit->deny(context, request, *denial))};
   // A write with privilege may need no permission to write.
   const Permissions allowed = writes(request.access) && !is_question(request)
                                   ? leaf.permissions.with_write()
@@ -161,7 +180,7 @@ namespace {
 [[nodiscard, gnu::noinline]] Result<Translation, Fault> walk_and_fill(State& burst,
                                                                       const Request& request,
                                                                       const FillTickets& tickets) {
-  UnitCore& unit = *burst.port.unit;
+  UnitCore& unit = *burst.route->unit;
   const auto leaf =
       walk_counted(burst, request, {burst.port.core.memory(), unit.walk_caches, tickets.walks});
   if (!leaf) {
@@ -170,11 +189,11 @@ namespace {
   }
   WEIR_SEAM(kWalked);
   const std::uint8_t lg2 = leaf->page_lg2;
-  count_fill(burst, unit.iotlb.fill(tickets.translation, {.tag = tag_of(burst.context),
-                                                          .page = request.iova.page_base(lg2),
-                                                          .output = leaf->page.value(),
-                                                          .page_lg2 = lg2,
-                                                          .permissions = leaf->cacheable()}));
+  count_fill(burst, unit.iotlb.fill(burst.key, tickets.translation,
+                                    {.page = request.iova.page_base(lg2),
+                                     .output = leaf->page.value(),
+                                     .page_lg2 = lg2,
+                                     .permissions = leaf->cacheable()}));
   return finish_walk(burst, request, *leaf);
 }
 
@@ -184,7 +203,7 @@ namespace {
 Fault give_up(State& burst, Fault fault) {
   fault.completed = burst.completed;
   count(burst.slot, Outcome::kFaulted);
-  burst.port.core.report(burst.port.unit, fault);
+  burst.port.core.report(burst.route->unit, fault);
   return fault;
 }
 
@@ -208,11 +227,11 @@ namespace {
 // For a burst that has not met its context yet, or not since it changed: takes over the port's own
 // copy, if that is still good.
 [[nodiscard, gnu::noinline]] bool make_ready(State& burst) {
-  const UnitCore& unit = *burst.port.unit;
+  const UnitCore& unit = *burst.route->unit;
   // The number before the mode: a change of the mode moves it (UnitCore::set_mode).
   const std::uint64_t changes = unit.contexts.changes();
   if (unit.mode() == UnitMode::kOff) return false;
-  const auto mine = burst.port.context.read();
+  const auto mine = burst.route->context.read();
   if (!mine || mine->changes != changes) return false;
   adopt(burst, *mine);
   return burst.ready_changes == changes;
@@ -227,8 +246,9 @@ namespace {
   if (!port.open.load(std::memory_order_acquire) || kInterruptRange.contains(iova))
       [[unlikely]]
     return false;
+  const Route& route = *burst.route;
   Answer answer;
-  if (UnitCore* const unit = port.unit; unit != nullptr) {
+  if (UnitCore* const unit = route.unit; unit != nullptr) {
     if (burst.ready_changes != unit->contexts.changes() && !make_ready(burst)) [[unlikely]]
       return false;
     if (iova.value() > burst.last_input) [[unlikely]]
@@ -241,8 +261,12 @@ namespace {
               .permissions = hit->permissions & burst.context.rights,
               .outcome = Outcome::kHit,
               .page_lg2 = hit->page_lg2};
-  } else {
+  } else if (route.kind == Route::Kind::kBypass) [[likely]] {
     answer = identity(iova, Permissions::read_write(), Outcome::kBypassed);
+  } else if (is_inside(route, iova)) [[likely]] {
+    answer = through_window(route.window, iova);
+  } else {
+    return false;
   }
   if (land(port.core.memory(), Permissions::needed_by_user(access), size, answer, t)) [[unlikely]]
     return false;
@@ -266,8 +290,8 @@ namespace {
   }
 
   // 2. Route.
-  UnitCore* const unit = port.unit;
-  if (unit == nullptr) return pass(burst, request, Outcome::kBypassed, Permissions::read_write());
+  UnitCore* const unit = burst.route->unit;
+  if (unit == nullptr) return translate_without_unit(burst, request);
 
   constexpr int kAttempts = 3;
   for (int attempt = 0;; ++attempt) {
@@ -321,13 +345,13 @@ namespace {
     // The tickets first, then the context again: a context that was dropped before they were taken
     // must not be walked into an entry (L2). What took its place may ask for no walk at all, so it
     // begins where contexts begin.
-    FillTickets tickets{unit->iotlb.begin_fill(context.domain),
+    FillTickets tickets{unit->iotlb.begin_fill(burst.key),
                         unit->walk_caches.begin_fill(context.domain)};
-    if (!WEIR_BUG(kContextNotAskedAgain) && !context_is_current(burst, request, unit->contexts.changes())) {
+    if (!WEIR_BUG(kContextNotAskedAgain) &&
+        !context_is_current(burst, request, unit->contexts.changes())) {
       if (attempt < kAttempts) continue;
       // Contexts change faster than we read: do not fill.
-      constexpr iotlb::FillTicket kNever{~std::uint64_t{0}};
-      tickets = {kNever, {kNever, kNever, kNever}};
+      tickets = {iotlb::kNoFill, {iotlb::kNoFill, iotlb::kNoFill, iotlb::kNoFill}};
     }
     // 6 to 8, or 9.
     return walk_and_fill(burst, request, tickets);
@@ -360,7 +384,8 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
 
 std::optional<Translation> peek(State& burst, const Request& request) {
   Port& port = burst.port;
-  UnitCore* const unit = port.unit;
+  const Route& route = *burst.route;
+  UnitCore* const unit = route.unit;
   const PhysicalMemory& memory = port.core.memory();
   const auto land_at = [&](const Answer& answer) {
     std::optional<Translation> translation(std::in_place);
@@ -376,7 +401,9 @@ std::optional<Translation> peek(State& burst, const Request& request) {
   // Acquire: as in translate().
   if (!port.bus_master.load(std::memory_order_acquire)) return std::nullopt;
   if (is_message(request)) return std::nullopt;
-  if (unit == nullptr) return as_it_is(Outcome::kBypassed);
+  if (route.kind == Route::Kind::kBypass) return as_it_is(Outcome::kBypassed);
+  if (is_inside(route, request.iova)) return land_at(through_window(route.window, request.iova));
+  if (unit == nullptr) return std::nullopt;
   if (unit->mode() == UnitMode::kOff) return as_it_is(Outcome::kPassedThrough);
   const auto context = unit->unit->read_context(request, memory);
   if (!context) return std::nullopt;
@@ -410,7 +437,7 @@ Result<Translation, Fault> DmaPort::Burst::translate(Iova iova, std::uint64_t si
   Result<Translation, Fault> translation{std::in_place};
   if (!core::translate_at_once(state_, iova, size, access, *translation)) [[unlikely]]
     translation =
-        core::translate(state_, core::make_request(state_.port, iova, size, access, kPlainDma));
+        core::translate(state_, core::make_request(*state_.route, iova, size, access, kPlainDma));
   return translation;
 }
 
@@ -419,7 +446,7 @@ Result<Translation, Fault> DmaPort::Burst::translate(Iova iova, std::uint64_t si
   const bool plain = !attributes.pasid && attributes.address_type == AddressType::kUntranslated &&
                      !attributes.privileged && !attributes.execute;
   if (plain) return translate(iova, size, access);
-  return core::translate(state_, core::make_request(state_.port, iova, size, access, attributes));
+  return core::translate(state_, core::make_request(*state_.route, iova, size, access, attributes));
 }
 
 }  // namespace weir

@@ -18,11 +18,7 @@ UnitCore::UnitCore(IommuCore& core, UnitId id, std::uint64_t register_base,
 UnitCore::~UnitCore() = default;
 
 // As the firmware table says; a unit that no table names serves segment 0.
-std::uint16_t UnitCore::segment() const {
-  for (const UnitCoverage& covered : core_.coverage.units)
-    if (covered.register_base == register_base_) return covered.segment;
-  return 0;
-}
+std::uint16_t UnitCore::segment() const { return core_.routes.segment_of(register_base_); }
 
 const Clock& UnitCore::clock() const { return core_.clock; }
 
@@ -132,6 +128,10 @@ void UnitCore::raise(Msi msi) {
 }
 
 Recorder* UnitCore::recorder() { return core_.recorder; }
+
+void UnitCore::forget_context(Requester function) {
+  drop({.scope = iotlb::Scope::kContextDevice, .requester = function});
+}
 
 void UnitCore::reset() {
   set_mode(UnitMode::kOff);

@@ -11,7 +11,7 @@ namespace weir::core {
 // counted as exposed, and no completion speaks of it.
 Result<Translation, Fault> translate_verified(DmaPort::Burst::State& burst, const Request& request,
                                               const Ask& ask) {
-  UnitCore& unit = *burst.port.unit;
+  UnitCore& unit = *burst.route->unit;
   const iotlb::Context& context = burst.context;
   const pagetables::PhysicalMemory& memory = burst.port.core.memory();
   const auto same = [&memory](Gpa at, std::uint64_t word) {

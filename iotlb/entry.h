@@ -22,6 +22,14 @@ struct Tag {
   friend constexpr bool operator==(Tag, Tag) = default;
 };
 
+// A translated page, whoever's it is.
+struct Mapping {
+  Iova page{};                       // base; a multiple of 2^page_lg2
+  std::uint64_t output = 0;          // base, in whatever space the unit's walks end in
+  std::uint8_t page_lg2 = kPageLg2;  // 12…63; what is smaller is not kept
+  Permissions permissions{};         // of the tables alone
+};
+
 struct Entry {
   Tag tag{};
   Iova page{};                       // base; a multiple of 2^page_lg2
@@ -41,6 +49,8 @@ struct Hit {
 struct FillTicket {
   std::uint64_t sequence = 0;
 };
+// Of whoever must not fill: numbers do not grow so far.
+inline constexpr FillTicket kNoFill{~std::uint64_t{0}};
 
 enum class FillResult : std::uint8_t {
   kFilled,

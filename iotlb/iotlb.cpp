@@ -32,6 +32,7 @@ Iotlb::Iotlb(const IotlbOptions& options)
     ways_ = own_ways_.get();
     slot_mask_ = count - 1;
     set_mask_ = count / kWays - 1;
+    set_bits_ = static_cast<unsigned>(std::countr_zero(count / kWays));
     // All of them in half the time that a generation's number takes to come back.
     const std::uint64_t flushes = (generation_mask_ + 1) / 2;
     swept_at_once_ = (count + flushes - 1) / flushes;
@@ -42,12 +43,12 @@ Iotlb::~Iotlb() = default;
 
 // ---- Keys
 
-IotlbKey Iotlb::make_key(Tag tag, const Lineage& domain, const Lineage* pasid) const {
-  IotlbKey key{.domain_generation = &domain.generation,
+IotlbKey Iotlb::make_key(Tag tag, Lineage& domain, Lineage* pasid) const {
+  IotlbKey key{.domain = &domain,
+               .pasid = pasid,
                // One flush must not count twice where both share a record.
                .pasid_generation =
-                   pasid == nullptr || pasid == &domain ? &kNeverFlushed : &pasid->generation,
-               .sizes = &domain.sizes};
+                   pasid == nullptr || pasid == &domain ? &kNeverFlushed : &pasid->generation};
   // Relaxed: a size that appears later is found by look_closely.
   const std::uint64_t sizes = domain.sizes.load(std::memory_order_relaxed);
   if (sizes != 0) key.page_lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
@@ -57,7 +58,7 @@ IotlbKey Iotlb::make_key(Tag tag, const Lineage& domain, const Lineage* pasid) c
 }
 
 IotlbKey Iotlb::key_for(Tag tag) {
-  const Lineage& domain = lineages_.obtain({.domain = tag.domain});
+  Lineage& domain = lineages_.obtain({.domain = tag.domain});
   return make_key(tag, domain, tag.pasid == Context::kNoPasid ? nullptr : &lineages_.obtain(tag));
 }
 
@@ -79,16 +80,20 @@ std::optional<IotlbKey> Iotlb::known_key(Tag tag) const {
 // ---- Looking
 
 std::optional<Iotlb::Found> Iotlb::find(const IotlbKey& key, Iova iova) const {
-  const Tag tag = key.plain();
   // Relaxed: a size that appears concurrently belongs to a fill that this may miss.
-  for (std::uint64_t left = key.sizes->load(std::memory_order_relaxed); left != 0;
+  for (std::uint64_t left = key.domain->sizes.load(std::memory_order_relaxed); left != 0;
        left &= left - 1) {
     const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(left));
     const std::uint64_t number = iova.value() >> lg2;
-    const std::uint64_t word = words::make_tag(tag, lg2);
-    const std::uint64_t first = slot_of(number, seed_of(tag, lg2));
+    const std::uint64_t word = tag_word_of(key, lg2);
+    const std::uint64_t first = slot_of(number, seed_of(key, lg2));
     for (std::uint64_t w = 0; w < kWays; ++w) {
       Way& way = ways_[(first + w * (set_mask_ + 1)) & slot_mask_];
+      // Relaxed, both: most ways hold something else, and that is all one needs to know of them.
+      // One that is just being filled with the page may be missed.
+      if (((way.tag.load(std::memory_order_relaxed) ^ word) |
+           (way.page.load(std::memory_order_relaxed) ^ number << lg2)) != 0) [[likely]]
+        continue;
       for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
         const std::uint64_t generation = generation_of(key) & generation_mask_;
         const Look look = Look::at(way, word, number << lg2, generation);
@@ -187,44 +192,55 @@ bool Iotlb::count_out(const Owner& owner, const Generations& then) {
 // ---- Filling
 
 FillTicket Iotlb::begin_fill(DomainId domain) const {
-  // Acquire, both: pair with invalidate; a walk that begins after an invalidation reads tables as
-  // the guest left them before it. Both only grow, so their sum stands still while they do.
-  return {overtaken_.load(std::memory_order_acquire) +
-          lineages_.obtain({.domain = domain}).overtaken.load(std::memory_order_acquire)};
+  return begin_fill(IotlbKey{.domain = &lineages_.obtain({.domain = domain})});
 }
 
 FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
-  if (off_ || entry.page_lg2 < kPageLg2) return FillResult::kNotKept;
-  const bool has_pasid = entry.tag.pasid != Context::kNoPasid;
-  const Owner owner{.domain = &lineages_.obtain({.domain = entry.tag.domain}),
-                    .pasid = has_pasid ? &lineages_.obtain(entry.tag) : nullptr};
+  return fill(key_for(entry.tag), ticket,
+              {entry.page, entry.output, entry.page_lg2, entry.permissions});
+}
+
+FillResult Iotlb::fill(const IotlbKey& key, FillTicket ticket, const Mapping& mapping) {
+  if (off_ || key.domain == nullptr || mapping.page_lg2 < kPageLg2) return FillResult::kNotKept;
+  Lineage& domain = *key.domain;
   // Sequentially consistent, both: either this sees the invalidation's number, or what is filled
   // here comes before the invalidation looks for it (L2).
   const auto is_current = [&] {
     if (WEIR_BUG(kFillUnchecked)) return true;
     return overtaken_.load(std::memory_order_seq_cst) +
-               owner.domain->overtaken.load(std::memory_order_seq_cst) ==
+               domain.overtaken.load(std::memory_order_seq_cst) ==
            ticket.sequence;
   };
-  if (reference_ != nullptr) return reference_->fill(entry, is_current);
+  if (reference_ != nullptr)
+    return reference_->fill({.tag = key.plain(),
+                             .page = mapping.page,
+                             .output = mapping.output,
+                             .page_lg2 = mapping.page_lg2,
+                             .permissions = mapping.permissions},
+                            is_current);
 
-  const std::uint64_t size_bit = std::uint64_t{1} << entry.page_lg2;
+  const std::uint64_t size_bit = std::uint64_t{1} << mapping.page_lg2;
   // The load avoids a shared write on every fill. Sequentially consistent, both: an invalidation
   // that misses the bit comes before it, whoever of the fills set it, and is seen by the check
   // below.
-  if ((owner.domain->sizes.load(std::memory_order_seq_cst) & size_bit) == 0)
-    owner.domain->sizes.fetch_or(size_bit, std::memory_order_seq_cst);
-  if (has_pasid && !owner.domain->has_pasids.load(std::memory_order_seq_cst))
-    owner.domain->has_pasids.store(true, std::memory_order_seq_cst);
+  if ((domain.sizes.load(std::memory_order_seq_cst) & size_bit) == 0)
+    domain.sizes.fetch_or(size_bit, std::memory_order_seq_cst);
+  if (key.pasid != nullptr && !domain.has_pasids.load(std::memory_order_seq_cst))
+    domain.has_pasids.store(true, std::memory_order_seq_cst);
 
   const std::uint64_t slot =
-      slot_of(entry.page.value() >> entry.page_lg2, seed_of(entry.tag, entry.page_lg2));
+      slot_of(mapping.page.value() >> mapping.page_lg2, seed_of(key, mapping.page_lg2));
   Set set(*this, slot);
   // The generation first: if it is over by the time of the check, the check says so; if it ends
   // afterwards, it takes this entry with it.
+  const Owner owner{.domain = &domain, .pasid = key.pasid};
   const Generations now = generations_of(owner);
   if (!is_current()) return FillResult::kRefused;
-  return set.put(entry, owner, now);
+  return set.put({.tag = tag_word_of(key, mapping.page_lg2),
+                  .page = mapping.page.value(),
+                  .output = words::make_output(mapping.output, mapping.permissions),
+                  .generation = static_cast<std::uint16_t>(now.tag & generation_mask_)},
+                 owner, now);
 }
 
 std::size_t Iotlb::size() const {

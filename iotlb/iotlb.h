@@ -42,14 +42,15 @@ struct IotlbOptions {
   unsigned generation_bits = 16;
 };
 
-// A tag made ready for lookups in one Iotlb, which must outlive it. It remembers which page size
-// answered last and is changed by lookups: every thread has its own.
+// A tag made ready for one Iotlb, which must outlive it: what lookups and fills would have to
+// search for again and again. It remembers which page size answered last and is changed by lookups:
+// every thread has its own.
 struct IotlbKey {
-  std::uint64_t tag = 0;   // with the size that is looked for first
-  std::uint64_t seed = 0;  // of the places of that size
-  const std::atomic<std::uint64_t>* domain_generation = nullptr;
+  std::uint64_t tag = 0;      // with the size that is looked for first
+  std::uint64_t seed = 0;     // of the places of that size
+  Lineage* domain = nullptr;  // null: a key of nothing, which only begin_fill takes
+  Lineage* pasid = nullptr;   // null: the tag has none
   const std::atomic<std::uint64_t>* pasid_generation = nullptr;
-  const std::atomic<std::uint64_t>* sizes = nullptr;
   std::uint8_t page_lg2 = kPageLg2;
 
   [[nodiscard]] Tag plain() const { return words::tag_of(tag); }
@@ -87,6 +88,16 @@ class Iotlb {
   // It was made without entries: no question has an answer and no fill is kept.
   [[nodiscard]] bool off() const { return off_; }
 
+  [[nodiscard]] FillTicket begin_fill(const IotlbKey& key) const {
+    if (key.domain == nullptr) [[unlikely]]
+      return kNoFill;
+    // Acquire, both: pair with invalidate; a walk that begins after an invalidation reads tables as
+    // the guest left them before it. Both only grow, so their sum stands still while they do.
+    return {overtaken_.load(std::memory_order_acquire) +
+            key.domain->overtaken.load(std::memory_order_acquire)};
+  }
+  FillResult fill(const IotlbKey& key, FillTicket ticket, const Mapping& mapping);
+  // The same for who fills once.
   [[nodiscard]] FillTicket begin_fill(DomainId domain) const;
   FillResult fill(FillTicket ticket, const Entry& entry);
 
@@ -110,6 +121,13 @@ class Iotlb {
     std::uint64_t domain = 0;  // the cache's and the domain's
     std::uint64_t tag = 0;     // and the PASID's
   };
+  // Where a page of `page_lg2` lies: the words that its ways have, if it is not the key's own size.
+  [[nodiscard]] std::uint64_t tag_word_of(const IotlbKey& key, std::uint8_t page_lg2) const {
+    return page_lg2 == key.page_lg2 ? key.tag : words::make_tag(key.plain(), page_lg2);
+  }
+  [[nodiscard]] std::uint64_t seed_of(const IotlbKey& key, std::uint8_t page_lg2) const {
+    return page_lg2 == key.page_lg2 ? key.seed : seed_of(key.plain(), page_lg2);
+  }
   // What a fill or removal knows of an entry's tag.
   struct Owner {
     Lineage* domain = nullptr;
@@ -134,7 +152,7 @@ class Iotlb {
     // Relaxed, each: who began after a flush's completion has its numbers from there; who did not
     // may see the old ones.
     return generation_.load(std::memory_order_relaxed) +
-           key.domain_generation->load(std::memory_order_relaxed) +
+           key.domain->generation.load(std::memory_order_relaxed) +
            key.pasid_generation->load(std::memory_order_relaxed);
   }
   static void mark(Way& way) {
@@ -152,7 +170,7 @@ class Iotlb {
     std::uint8_t page_lg2 = 0;
   };
   [[nodiscard]] std::optional<Found> find(const IotlbKey& key, Iova iova) const;
-  [[nodiscard]] IotlbKey make_key(Tag tag, const Lineage& domain, const Lineage* pasid) const;
+  [[nodiscard]] IotlbKey make_key(Tag tag, Lineage& domain, Lineage* pasid) const;
   // Nothing if the tag is unknown here.
   [[nodiscard]] std::optional<IotlbKey> known_key(Tag tag) const;
 
@@ -178,6 +196,7 @@ class Iotlb {
   // Constant after construction.
   Way* ways_;  // way w of set s is at s + w * sets; one that is always empty where there is nothing
   std::uint64_t slot_mask_ = 0;
+  unsigned set_bits_ = 0;
   std::uint64_t set_mask_ = 0;
   std::uint64_t generation_mask_ = 0;
   std::uint64_t swept_at_once_ = 0;  // ways

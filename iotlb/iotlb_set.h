@@ -17,7 +17,7 @@ namespace weir::iotlb {
 class Iotlb::Set {
  public:
   // The set that the place `slot` belongs to.
-  Set(Iotlb& iotlb, std::uint64_t slot) : iotlb_(iotlb) {
+  Set(Iotlb& iotlb, std::uint64_t slot) : iotlb_(iotlb), own_(slot >> iotlb.set_bits_) {
     // In the order in which a page whose place it is prefers them.
     for (std::uint64_t w = 0; w < kWays; ++w)
       ways_[w] = &iotlb.ways_[(slot + w * (iotlb.set_mask_ + 1)) & iotlb.slot_mask_];
@@ -34,34 +34,48 @@ class Iotlb::Set {
   Set(const Set&) = delete;
   Set& operator=(const Set&) = delete;
 
-  FillResult put(const Entry& entry, const Owner& owner, const Generations& now) {
-    const std::uint64_t tag = words::make_tag(entry.tag, entry.page_lg2);
-    const std::uint16_t generation = short_form(now.tag);
-    Way* empty = nullptr;
-    for (Way* const way : ways_) {
+  // What an entry is, word by word.
+  struct Words {
+    std::uint64_t tag = 0;
+    std::uint64_t page = 0;
+    std::uint64_t output = 0;
+    std::uint16_t generation = 0;
+  };
+
+  FillResult put(const Words& words, const Owner& owner, const Generations& now) {
+    std::size_t to = kWays;
+    for (std::size_t i = 0; i < kWays; ++i) {
       // Relaxed, here and below: the lock orders these.
-      const std::uint64_t held = way->tag.load(std::memory_order_relaxed);
-      if (held == 0 && empty == nullptr) empty = way;
-      if (held != tag || way->page.load(std::memory_order_relaxed) != entry.page.value()) continue;
-      if (way->generation.load(std::memory_order_relaxed) == generation) {
-        rewrite(*way, tag, entry, generation);
+      const std::uint64_t held = ways_[i]->tag.load(std::memory_order_relaxed);
+      if (held == 0 && to == kWays) to = i;
+      if (held != words.tag || ways_[i]->page.load(std::memory_order_relaxed) != words.page)
+        continue;
+      if (is_of(*ways_[i], words)) {
+        rewrite(*ways_[i], words);
         return FillResult::kReplaced;
       }
-      empty = way;  // it died with its generation
+      to = i;  // it died with its generation
       break;
     }
-    if (empty == nullptr) empty = find_dead(entry.tag, generation);
-    // Counted before it can be found: a flush that takes the entry has then counted it.
-    if (!iotlb_.count_in(owner, now)) return FillResult::kRefused;
+    if (to == kWays) to = find_dead(words);
     FillResult result = FillResult::kFilled;
-    if (empty == nullptr) {
-      empty = push_out();
+    if (to != kWays) {
+      // Counted before it can be found: a flush that takes the entry has then counted it.
+      if (!iotlb_.count_in(owner, now)) return FillResult::kRefused;
+    } else {
       result = FillResult::kEvicted;
+      to = choose_victim();
+      // One of its own kind makes room and stays counted in its stead.
+      if (ways_[to]->tag.load(std::memory_order_relaxed) != words.tag ||
+          !is_of(*ways_[to], words)) {
+        if (!iotlb_.count_in(owner, now)) return FillResult::kRefused;
+        (void)remove(*ways_[to], words::tag_of(ways_[to]->tag.load(std::memory_order_relaxed)));
+      }
     }
-    rewrite(*empty, tag, entry, generation);
+    rewrite(*ways_[to], words);
     // Nobody has used it yet: what is only passing through pushes out its own kind.
-    empty->used.store(0, std::memory_order_relaxed);
-    filled_last().store(number_of(*empty), std::memory_order_relaxed);
+    ways_[to]->used.store(0, std::memory_order_relaxed);
+    filled_last().store(static_cast<std::uint8_t>((own_ + to) % kWays), std::memory_order_relaxed);
     return result;
   }
 
@@ -93,18 +107,23 @@ class Iotlb::Set {
     return static_cast<std::uint16_t>(generation & iotlb_.generation_mask_);
   }
 
-  void rewrite(Way& way, std::uint64_t tag, const Entry& entry, std::uint16_t generation) {
+  // Whether a way with the same tag is of the same generation.
+  [[nodiscard]] static bool is_of(const Way& way, const Words& words) {
+    return way.generation.load(std::memory_order_relaxed) == words.generation;
+  }
+
+  void rewrite(Way& way, const Words& words) {
     const std::uint32_t sequence = way.sequence.load(std::memory_order_relaxed);
     if (WEIR_BUG(kTornEntry))
-      way.tag.store(tag, std::memory_order_release);
+      way.tag.store(words.tag, std::memory_order_release);
     else
       way.sequence.store(sequence + 1, std::memory_order_relaxed);
     // Release, each: makes the odd sequence visible to a reader that sees the new word.
-    way.page.store(entry.page.value(), std::memory_order_release);
+    way.page.store(words.page, std::memory_order_release);
     WEIR_SEAM(kHalfFilled);
-    way.output.store(words::make_output(entry), std::memory_order_release);
-    way.generation.store(generation, std::memory_order_release);
-    way.tag.store(tag, std::memory_order_release);
+    way.output.store(words.output, std::memory_order_release);
+    way.generation.store(words.generation, std::memory_order_release);
+    way.tag.store(words.tag, std::memory_order_release);
     // Release: pairs with the readers' first acquire load.
     if (!WEIR_BUG(kTornEntry)) way.sequence.store(sequence + 2, std::memory_order_release);
   }
@@ -112,57 +131,58 @@ class Iotlb::Set {
   // False if it was dead, and so was counted as gone.
   bool remove(Way& way, Tag tag) {
     const auto owner = iotlb_.owner_of(tag);
-    const Generations now = iotlb_.generations_of(*owner);
-    const bool alive = way.generation.load(std::memory_order_relaxed) == short_form(now.tag);
     // Release: who sees it gone sees why.
     way.tag.store(0, std::memory_order_release);
+    if (!owner) return false;
+    const Generations now = iotlb_.generations_of(*owner);
+    const bool alive = way.generation.load(std::memory_order_relaxed) == short_form(now.tag);
     return alive && iotlb_.count_out(*owner, now);
   }
 
-  // What is in the cache has a record there.
+  // Without an owner nobody can ask for it: its PASID was wider than a PASID is.
   [[nodiscard]] bool is_dead(const Way& way, Tag tag) const {
-    return iotlb_.is_dead(way, *iotlb_.owner_of(tag));
+    const auto owner = iotlb_.owner_of(tag);
+    return !owner || iotlb_.is_dead(way, *owner);
   }
 
-  [[nodiscard]] Way* find_dead(Tag mine, std::uint16_t generation) const {
-    for (Way* const way : ways_) {
-      const Tag theirs = words::tag_of(way->tag.load(std::memory_order_relaxed));
-      if (theirs == mine ? way->generation.load(std::memory_order_relaxed) != generation
-                         : is_dead(*way, theirs))
-        return way;
+  // kWays: there is none.
+  [[nodiscard]] std::size_t find_dead(const Words& mine) const {
+    for (std::size_t i = 0; i < kWays; ++i) {
+      const std::uint64_t tag = ways_[i]->tag.load(std::memory_order_relaxed);
+      if (tag == mine.tag ? !is_of(*ways_[i], mine) : is_dead(*ways_[i], words::tag_of(tag)))
+        return i;
     }
-    return nullptr;
+    return kWays;
   }
 
   // The one to go: in the order of preference, the first that was not used since it came. If all
   // were, the one that came last: a device that uses what it fills must not get at another's, one
   // way after the other. Then, and after so many that nobody may want the used ones any more, all
   // begin anew.
-  [[nodiscard]] Way* push_out() {
+  [[nodiscard]] std::size_t choose_victim() {
     std::atomic<std::uint8_t>& evictions = way_at(1).of_set;
     const auto count = static_cast<std::uint8_t>(evictions.load(std::memory_order_relaxed) + 1);
-    Way* victim = nullptr;
-    for (Way* const way : ways_)
-      if (victim == nullptr && way->used.load(std::memory_order_relaxed) == 0) victim = way;
-    const bool forget = victim == nullptr || count >= kEvictionsToForget;
+    std::size_t victim = 0;
+    while (victim < kWays && ways_[victim]->used.load(std::memory_order_relaxed) != 0) ++victim;
+    const bool all_used = victim == kWays;
+    const bool forget = all_used || count >= kEvictionsToForget;
     evictions.store(forget ? 0 : count, std::memory_order_relaxed);
     if (forget)
       for (Way* const way : ways_) way->used.store(0, std::memory_order_relaxed);
-    if (victim == nullptr) victim = &way_at(filled_last().load(std::memory_order_relaxed));
-    (void)remove(*victim, words::tag_of(victim->tag.load(std::memory_order_relaxed)));
+    if (all_used) {
+      const std::size_t last = filled_last().load(std::memory_order_relaxed);
+      victim = (last + kWays - own_) % kWays;
+    }
     return victim;
   }
 
   [[nodiscard]] Way& way_at(std::uint64_t number) const {
     return *(first_ + number * (iotlb_.set_mask_ + 1));
   }
-  [[nodiscard]] std::uint8_t number_of(const Way& way) const {
-    return static_cast<std::uint8_t>(static_cast<std::uint64_t>(&way - first_) /
-                                     (iotlb_.set_mask_ + 1));
-  }
   [[nodiscard]] std::atomic<std::uint8_t>& filled_last() const { return way_at(2).of_set; }
 
   Iotlb& iotlb_;
+  const std::size_t own_;  // number of the way that ways_ begins with
   std::array<Way*, kWays> ways_;
   // Whose of_set is the lock; the next one's counts evictions, the third's names a way.
   Way* first_;

@@ -41,8 +41,11 @@ static_assert(Permissions::kAllBits < kPageSize);
   return {.domain = {static_cast<std::uint32_t>(kDomain.get(word))},
           .pasid = pasid == kPasid.kMask ? Context::kNoPasid : static_cast<std::uint32_t>(pasid)};
 }
+[[nodiscard]] constexpr std::uint64_t make_output(std::uint64_t output, Permissions permissions) {
+  return (output & kBaseMask) | permissions.bits();
+}
 [[nodiscard]] constexpr std::uint64_t make_output(const Entry& entry) {
-  return (entry.output & kBaseMask) | entry.permissions.bits();
+  return make_output(entry.output, entry.permissions);
 }
 [[nodiscard]] constexpr Entry entry_of(std::uint64_t tag, std::uint64_t page,
                                        std::uint64_t output) {

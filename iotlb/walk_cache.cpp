@@ -53,10 +53,8 @@ bool WalkCache<kKeeps>::look_further(Tag tag, std::uint64_t input, std::uint64_t
       const std::uint64_t before = sequence_of(set).load(std::memory_order_acquire);
       std::size_t found = kWays;
       for (std::size_t w = 0; w < kWays; ++w) {
-        if (set[w].tag.load(std::memory_order_acquire) != wanted ||
-            set[w].page.load(std::memory_order_acquire) != number << lg2)
-          continue;
-        read(set[w], lg2, hit);
+        if (set[w].differs(wanted, number << lg2) != 0) continue;
+        read(set[w], set[w].output.load(std::memory_order_acquire), lg2, hit);
         found = w;
       }
       if (before != sequence_of(set).load(std::memory_order_relaxed) || before % 2 != 0) continue;
@@ -92,7 +90,7 @@ FillResult WalkCache<kKeeps>::fill(FillTicket ticket, const Entry& entry, const 
   FillResult result = FillResult::kEvicted;
   std::size_t way = kWays;
   for (std::size_t i = 0; i < kWays; ++i) {
-    const std::size_t w = (own + i) % kWays;
+    const std::size_t w = own ^ i;  // those that lookups look at first
     // Relaxed: the lock orders these.
     const std::uint64_t held = set[w].tag.load(std::memory_order_relaxed);
     if (held == tag && set[w].page.load(std::memory_order_relaxed) == entry.page.value()) {

@@ -64,14 +64,24 @@ class WalkCache {
     const std::uint64_t number = input >> lg2;
     const std::size_t place = place_of(tag.domain, number, lg2);
     Way* const set = &ways_[place / kWays * kWays];
-    const Way& way = ways_[place];
-    // Acquire: pairs with the writer's last release; the way is at least as new as this sequence.
+    const std::uint64_t wanted = words::make_tag(tag, lg2);
+    // Acquire: pairs with the writer's last release; the ways are at least as new as this sequence.
     const std::uint64_t before = sequence_of(set).load(std::memory_order_acquire);
-    read(way, lg2, hit);
-    // Acquire: as in read().
-    const std::uint64_t different = (way.page.load(std::memory_order_acquire) ^ number << lg2) |
-                                    (way.tag.load(std::memory_order_acquire) ^
-                                     words::make_tag(tag, lg2));
+    std::uint64_t different = ways_[place].differs(wanted, number << lg2);
+    // Acquire, as all words of a way: see Way::differs.
+    std::uint64_t output = ways_[place].output.load(std::memory_order_acquire);
+    std::size_t found = place;
+    if constexpr (kLookedAt == 2) {
+      // The other half of the line as well. Which of them it is cannot be guessed, so nothing
+      // branches on it.
+      const Way& other = ways_[place ^ 1];
+      const std::uint64_t differs = other.differs(wanted, number << lg2);
+      const std::uint64_t there = differs == 0 ? ~std::uint64_t{0} : 0;
+      output ^= (output ^ other.output.load(std::memory_order_acquire)) & there;
+      different &= ~there;
+      found ^= there & 1;
+    }
+    read(ways_[place], output, lg2, hit);
     // Relaxed: ordered after the loads above because those are acquire. Odd: a writer was inside.
     const std::uint64_t torn =
         (before ^ sequence_of(set).load(std::memory_order_relaxed)) | (before & 1);
@@ -85,7 +95,7 @@ class WalkCache {
       hit.pointer.ticket.sequence = other.pointer.ticket.sequence;
       return true;
     }
-    mark(set, place % kWays);
+    mark(set, found % kWays);
     return true;
   }
 
@@ -123,8 +133,19 @@ class WalkCache {
     // used since the bits were last cleared.
     std::atomic<std::uint64_t> shared{0};
     [[no_unique_address]] std::conditional_t<kPointers, Pointers, Outputs> pointer{};
+
+    // 0: it holds that page of that tag.
+    [[nodiscard, gnu::always_inline]] std::uint64_t differs(std::uint64_t wanted,
+                                                            std::uint64_t base) const {
+      // Acquire, each: a word of a later write makes that write's odd sequence visible to the
+      // reader.
+      return (page.load(std::memory_order_acquire) ^ base) |
+             (tag.load(std::memory_order_acquire) ^ wanted);
+    }
   };
   static_assert(sizeof(Way) == (kPointers ? 64 : 32));
+  // Ways that a lookup looks at at first sight: those of one line.
+  static constexpr std::size_t kLookedAt = 64 / sizeof(Way);
   class SetLock;
   static constexpr std::size_t kDomainSlots = 64;
   static constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15;  // Fibonacci hashing
@@ -136,22 +157,22 @@ class WalkCache {
   [[nodiscard]] static std::size_t domain_slot(DomainId domain) {
     return (domain.value * kSpread >> 32) % kDomainSlots;
   }
-  // As Iotlb places its sets: PASIDs of a domain share them, and the domain turns the whole pattern.
+  // As Iotlb places its sets: PASIDs of a domain share them, and the domain turns the whole
+  // pattern.
   [[nodiscard]] std::size_t place_of(DomainId domain, std::uint64_t number,
                                      std::uint8_t lg2) const {
     constexpr std::uint64_t kDomains = 0xd1342543de82ef95;
-    const std::uint64_t hash =
-        number * kSpread + (domain.value * kDomains + lg2 * kSpread);
+    const std::uint64_t hash = number * kSpread + (domain.value * kDomains + lg2 * kSpread);
     return hash >> place_shift_;
   }
   // Member by member, so that a hit stays in registers.
-  [[gnu::always_inline]] static void read(const Way& way, std::uint8_t lg2, WalkHit& hit) {
-    // Acquire, each: a word of a later write makes that write's odd sequence visible to the reader.
-    const std::uint64_t output = way.output.load(std::memory_order_acquire);
+  [[gnu::always_inline]] static void read(const Way& way, std::uint64_t output, std::uint8_t lg2,
+                                          WalkHit& hit) {
     hit.output = output & words::kBaseMask;
     hit.page_lg2 = lg2;
     hit.permissions = Permissions::from_bits(output);
     if constexpr (kPointers) {
+      // Acquire: as in Way::differs.
       hit.pointer.to = way.pointer.to.load(std::memory_order_acquire);
       hit.pointer.ticket.sequence = way.pointer.ticket.load(std::memory_order_acquire);
     }

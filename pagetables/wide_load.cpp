@@ -58,7 +58,7 @@ using Pair = std::array<std::uint64_t, 2>;
 Result<Pair, FaultReason> load_pair(const PhysicalMemory& memory, Gpa at) {
   MemoryWitness* const witness = memory.witness();
   if (witness != nullptr) witness->before_read(at);
-  const auto landing = memory.resolve(at);
+  const auto landing = memory.resolve(at, sizeof(Pair));
   if (!landing) return Failure{landing.error()};
   const std::byte* host = landing->host();
   const bool whole = landing->contiguous >= sizeof(Pair) && landing->permissions.can_read();

@@ -84,6 +84,8 @@ template <typename Enum>
       return "sent message";
     case What::kResolveMsi:
       return "question what a message becomes";
+    case What::kDeclarePool:
+      return "declaration of a window";
   }
   return "unknown";
 }

@@ -46,6 +46,7 @@ class PlayedCollector final : public OperationCollector {
   void on_table(std::span<const std::byte>) override {}
   void on_unit(UnitId, std::uint64_t, std::string_view, std::span<const std::uint64_t>) override {}
   void on_memory(const pagetables::PhysicalMemory&) override {}
+  void on_unrecordable(std::string_view) override {}
   void take_turn() override {}
   void end_turn() override {}
   [[nodiscard]] bool hears_pieces() const override { return false; }

@@ -25,6 +25,10 @@ using Taken = PlayedMachine::Taken;
           .execute = (bits & 2) != 0};
 }
 
+[[nodiscard]] Requester requester_of_key(std::uint64_t key) {
+  return {static_cast<std::uint16_t>(key >> 16), static_cast<std::uint16_t>(key)};
+}
+
 [[nodiscard]] bool is_access(std::uint64_t n) {
   return n <= static_cast<std::uint64_t>(Access::kReadWrite);
 }
@@ -311,9 +315,22 @@ Taken PlayedMachine::State::call(const TraceCall& c) {
       location.bridges.resize(c.data.size() / sizeof(Requester));
       std::copy(c.data.begin(), c.data.end(),
                 std::as_writable_bytes(std::span(location.bridges)).begin());
-      auto port = iommu->attach(location);
+      const Requester called = requester_of_key(w[1]);
+      if (called != c.requester) location.alias = called;
+      std::optional<PoolId> pool;
+      if (w[0] != 0) pool = PoolId{static_cast<std::uint32_t>(w[0] - 1)};
+      auto port = iommu->attach(location, pool);
       if (!port) return Failure{port.error()};
-      ports[c.requester] = std::move(*port);
+      const Requester name = (*port)->requester();
+      ports[name] = std::move(*port);
+      return Done{};
+    }
+    case What::kDeclarePool: {
+      const Window window{.range = {Iova(w[1]), Iova(w[2])},
+                          .to = Gpa(w[3]),
+                          .rights = Permissions::from_bits(w[4])};
+      const auto declared = iommu->declare_pool(PoolId{static_cast<std::uint32_t>(w[0])}, window);
+      if (!declared) return Failure{declared.error()};
       return Done{};
     }
     case What::kDetach:

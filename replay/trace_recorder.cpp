@@ -112,6 +112,11 @@ void TraceRecorder::on_memory(const pagetables::PhysicalMemory& memory) {
   if (!finished_) writer_.write(record);
 }
 
+void TraceRecorder::on_unrecordable(std::string_view what) {
+  const std::lock_guard lock(turn_);
+  cause_ = "the machine made use of " + std::string(what) + ", which cannot be recorded";
+}
+
 void TraceRecorder::take_turn() {
   turn_.lock();
   ++turns_;

@@ -54,6 +54,7 @@ class TraceRecorder final : public OperationCollector {
   void on_unit(UnitId unit, std::uint64_t register_base, std::string_view vendor,
                std::span<const std::uint64_t> options) override;
   void on_memory(const pagetables::PhysicalMemory& memory) override;
+  void on_unrecordable(std::string_view what) override;
   void take_turn() override;
   void end_turn() override;
 

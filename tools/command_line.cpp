@@ -11,6 +11,7 @@
 #include "tools/bench_command.h"
 #include "tools/exit_status.h"
 #include "tools/replay_command.h"
+#include "tools/serve_command.h"
 #include "tools/verify_command.h"
 
 namespace weir::tools {
@@ -77,12 +78,29 @@ void add_bench(CLI::App& app, Call& call) {
   });
 }
 
+void add_serve(CLI::App& app, Call& call) {
+  auto options = std::make_shared<ServeOptions>();
+  CLI::App* const command =
+      app.add_subcommand("serve", "Serve a machine's IOMMU and devices to a QEMU, over vfio-user");
+  command->add_option("MACHINE", options->description, "Its description (docs/serve.md)")
+      ->required();
+  command->add_option("--folder", options->folder, "Of sockets and firmware table")
+      ->capture_default_str();
+  command->add_option("--qemu", options->qemu, "QEMU in the command that is printed")
+      ->capture_default_str();
+  command->add_flag("--once", options->once, "End when the QEMU has gone");
+  command->callback([options, &call] {
+    call.run = [=, &call] { return run_serve(*options, call.out, call.err); };
+  });
+}
+
 // Every subcommand: its options, and in its callback the call to make. They are listed in this
 // order by --help.
 constexpr void (*kSubcommands[])(CLI::App& app, Call& call) = {
     add_replay,
     add_verify,
     add_bench,
+    add_serve,
 };
 
 int parse_and_run(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {

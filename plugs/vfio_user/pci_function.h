@@ -28,11 +28,11 @@ namespace weir::vfio_user {
 inline constexpr unsigned kBarCount = 6;
 
 // Numbered as VFIO numbers its interrupt indexes.
-enum class InterruptKind : std::uint8_t { kIntx = 0, kMsi = 1, kMsix = 2 };
+enum class InterruptKind : std::uint8_t { kMsi = 1, kMsix = 2 };
 
-// How many vectors of each kind the function has: what the client may wire to eventfds.
+// How many vectors of each kind the function has: what the client may wire to eventfds. There are
+// no interrupt lines.
 struct InterruptCounts {
-  std::uint32_t intx = 0;  // 0 or 1
   std::uint32_t msi = 0;
   std::uint32_t msix = 0;
 };
@@ -65,7 +65,7 @@ class PciFunction {
  public:
   virtual ~PciFunction() = default;
 
-  // Once, before anything else is called. The function's DmaPort outlives the function.
+  // Once, before anything else but interrupts() is called. The DmaPort outlives the function.
   virtual void start(FunctionHost& host) = 0;
 
   // Constant. Bytes of BAR 0…5; 0: there is none. A 64-bit BAR n leaves n+1 at 0.
@@ -95,6 +95,9 @@ class PciFunction {
   // Power-on state: the client asked for it, or went away. What the device still holds (pins) it
   // releases soon; until then the client's reset is not answered.
   virtual void reset() = 0;
+  // Whether all that the reset began is over; asked until it is. The function's own pins and bursts
+  // need no mention: the server waits for those by itself.
+  [[nodiscard]] virtual bool reset_settled() { return true; }
 };
 
 }  // namespace weir::vfio_user

@@ -112,7 +112,9 @@ TEST(DmarTest, TableOfARealRun) {
   const auto coverage = dmar_parser().parse(table);
   ASSERT_TRUE(coverage) << coverage.error().cause;
   Coverage expected;
-  expected.units.push_back({.register_base = 0xfed90000, .scopes = {}});
+  expected.units.push_back(
+      {.register_base = 0xfed90000,
+       .scopes = {{.kind = DeviceScope::Kind::kIoApic, .start_bus = 0xff, .path = {{0, 0}}}}});
   for (const int device : {0, 2, 3, 4, 5, 6, 7, 9, 0x1f})
     expected.units[0].scopes.push_back(endpoint(0, static_cast<std::uint8_t>(device), 0));
   expected.units[0].scopes.push_back(endpoint(0, 0x1f, 2));
@@ -142,7 +144,9 @@ TEST(DmarTest, OtherStructuresAreSteppedOver) {
   ASSERT_EQ(coverage->units.size(), 1U);
   EXPECT_EQ(coverage->units[0].register_base, 0x01000000U);
   EXPECT_TRUE(coverage->units[0].rest_of_segment);
-  EXPECT_TRUE(coverage->units[0].scopes.empty());
+  // A named device asks under a number of its own.
+  ASSERT_EQ(coverage->units[0].scopes.size(), 1U);
+  EXPECT_EQ(coverage->units[0].scopes[0].kind, DeviceScope::Kind::kNamed);
 }
 
 TEST(DmarTest, LiesAreRefusedWithOffsetAndCause) {
@@ -176,9 +180,9 @@ TEST(DmarTest, LiesAreRefusedWithOffsetAndCause) {
   t[64 + 1] = std::byte{9};
   expect_error(t, 64, "device scope ends inside a path step");
   t[64 + 1] = std::byte{19};
-  expect_error(t, 64, "device scope runs past its remapping unit");
+  expect_error(t, 64, "device scope runs past the structure it is in");
   t[64 + 1] = std::byte{14};
-  expect_error(t, 70 + 2, "path names a device above 31 or a function above 7");
+  expect_error(t, 78, "device scope header is cut off");
   t = good;
   t[48 + 2] = std::byte{0x22 - 5};
   expect_error(t, 72, "device scope header is cut off");

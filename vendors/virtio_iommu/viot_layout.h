@@ -13,22 +13,17 @@
 
 namespace weir::virtio_iommu::viot {
 
-namespace header {  // ACPI's own, then the table's
-inline constexpr std::size_t kSignature = 0;
-inline constexpr std::size_t kLength = 4;
-inline constexpr std::size_t kRevision = 8;
-inline constexpr std::size_t kChecksum = 9;
-inline constexpr std::size_t kOemId = 10;
-inline constexpr std::size_t kOemTableId = 16;
-inline constexpr std::size_t kCreatorId = 28;
-inline constexpr std::size_t kNodeCount = 36;   // 16
-inline constexpr std::size_t kNodeOffset = 38;  // 16
+namespace header {  // after ACPI's own
+inline constexpr std::size_t kNodeCount = 36;
+inline constexpr std::size_t kNodeOffset = 38;
+inline constexpr std::size_t kReserved = 40;
 inline constexpr std::size_t kBytes = 48;
 }  // namespace header
 
 namespace node {
-inline constexpr std::size_t kType = 0;    // 8
-inline constexpr std::size_t kLength = 2;  // 16
+inline constexpr std::size_t kType = 0;
+inline constexpr std::size_t kReserved = 1;
+inline constexpr std::size_t kLength = 2;
 inline constexpr std::size_t kHeadBytes = 4;
 inline constexpr std::uint8_t kPciRange = 1;
 inline constexpr std::uint8_t kMmioEndpoint = 2;
@@ -37,24 +32,31 @@ inline constexpr std::uint8_t kMmioUnit = 4;
 }  // namespace node
 
 namespace pci_range {
-inline constexpr std::size_t kEndpointStart = 4;  // 32
-inline constexpr std::size_t kSegmentStart = 8;   // 16
-inline constexpr std::size_t kSegmentEnd = 10;    // 16
-inline constexpr std::size_t kBdfStart = 12;      // 16
-inline constexpr std::size_t kBdfEnd = 14;        // 16
-inline constexpr std::size_t kOutputNode = 16;    // 16: offset of the unit's node in the table
-inline constexpr std::size_t kBytes = 24;
+inline constexpr std::size_t kEndpointStart = 4;
+inline constexpr std::size_t kSegmentStart = 8;
+inline constexpr std::size_t kSegmentEnd = 10;
+inline constexpr std::size_t kBdfStart = 12;
+inline constexpr std::size_t kBdfEnd = 14;
+inline constexpr std::size_t kOutputNode = 16;  // offset of the unit's node in the table
+inline constexpr std::size_t kReserved = 18;    // six bytes
 }  // namespace pci_range
 
+namespace mmio_endpoint {
+inline constexpr std::size_t kEndpoint = 4;
+inline constexpr std::size_t kBase = 8;
+inline constexpr std::size_t kOutputNode = 16;
+inline constexpr std::size_t kReserved = 18;  // six bytes
+}  // namespace mmio_endpoint
+
 namespace pci_unit {
-inline constexpr std::size_t kSegment = 4;  // 16
-inline constexpr std::size_t kBdf = 6;      // 16
-inline constexpr std::size_t kBytes = 16;
+inline constexpr std::size_t kSegment = 4;
+inline constexpr std::size_t kBdf = 6;
+inline constexpr std::size_t kReserved = 8;
 }  // namespace pci_unit
 
 namespace mmio_unit {
-inline constexpr std::size_t kBase = 8;  // 64
-inline constexpr std::size_t kBytes = 16;
+inline constexpr std::size_t kReserved = 4;
+inline constexpr std::size_t kBase = 8;
 }  // namespace mmio_unit
 
 // weir's own: how a unit that is a PCI function is named where others are named by an address.
