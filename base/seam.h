@@ -36,6 +36,7 @@ enum class Bug : std::uint8_t {
   kPartialSuperpage,
   kPasidForgotten,
   kStage2RangeForgotten,
+  kPagesForgotten,
   kHostRangeForgotten,
   kWalkCacheForgotten,
   kGenerationWrap,
