@@ -80,7 +80,7 @@ void send_page_request(State& burst, const PageRequest& request) {
   if (burst.route->unit != nullptr && burst.port.bus_master.load(std::memory_order_acquire))
     code = burst.route->unit->unit->judge_page_request(request, core.memory());
   if (code && request.last)
-    core.device_tlbs.respond(burst.route->requester, {request.pasid, request.group, *code});
+    core.device_tlbs.respond(burst.port.number(), {request.pasid, request.group, *code});
 }
 
 }  // namespace weir::core
@@ -88,7 +88,7 @@ void send_page_request(State& burst, const PageRequest& request) {
 namespace weir {
 
 void DmaPort::set_ats_device(std::shared_ptr<AtsDevice> device) {
-  port_->core.device_tlbs.attach(port_->requester(), std::move(device), port_->untrusted);
+  port_->core.device_tlbs.attach(port_->number(), std::move(device), port_->untrusted);
 }
 
 AtsTranslation DmaPort::request_translation(Iova iova, const AtsRequest& attributes) {
@@ -98,13 +98,13 @@ AtsTranslation DmaPort::request_translation(Iova iova, const AtsRequest& attribu
 
 bool DmaPort::acknowledge_invalidation(std::uint32_t id) {
   core::IommuCore& core = port_->core;
-  const bool owed = core.device_tlbs.acknowledge(port_->requester(), id);
+  const bool owed = core.device_tlbs.acknowledge(port_->number(), id);
   if (owed && core.tracker.waiting()) core.poll();
   return owed;
 }
 
 void DmaPort::request_page(PageRequest request) {
-  request.requester = port_->requester();
+  request.requester = port_->number();
   Burst burst(*this);
   core::send_page_request(burst.state_, request);
 }

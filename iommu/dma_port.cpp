@@ -40,7 +40,7 @@ DmaPort::Burst::~Burst() { state_.port.core.leave(state_.slot); }
 DmaPort::DmaPort(std::unique_ptr<core::Port> port) : port_(std::move(port)) {}
 DmaPort::~DmaPort() = default;
 
-Requester DmaPort::requester() const { return port_->requester(); }
+Requester DmaPort::requester() const { return port_->number(); }
 
 Result<Translation, Fault> DmaPort::translate(Iova iova, std::uint64_t size, Access access,
                                               const DmaAttributes& attributes) {

@@ -41,16 +41,34 @@ Result<Done, std::string> Iommu::declare_pool(PoolId pool, const Window& window)
 
 Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& location,
                                                             std::optional<PoolId> pool) {
-  auto port = core_->routes.attach(location, pool);
+  return attached(core_->routes.attach(location, pool, std::nullopt));
+}
+
+Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Topology& topology,
+                                                            FunctionId function) {
+  return attached(core_->routes.attach(topology, function));
+}
+
+Result<std::unique_ptr<DmaPort>, std::string> Iommu::attached(
+    Result<std::unique_ptr<core::Port>, std::string> port) {
   if (!port) return Failure{std::move(port).error()};
   core_->log.write(LogLevel::kInfo, LogTopic::kRoute, [&] {
     auto& slot = core_->bursts.slot();
     core_->bursts.enter(slot);
-    std::string line = core::name_of(location.function) + core::to_words((*port)->route());
+    std::string line = core::name_of((*port)->number()) + core::to_words((*port)->route());
     core_->leave(slot);
     return line;
   });
   return std::make_unique<DmaPort>(std::move(port).value());
+}
+
+Change Iommu::follow(const Topology& topology, std::vector<std::string>* refused) {
+  std::vector<std::string> sentences;
+  core::Routes::Serials serials = core_->routes.follow(topology, sentences);
+  for (const std::string& sentence : sentences)
+    core_->log.write(LogLevel::kWarning, LogTopic::kRoute, [&] { return sentence; });
+  if (refused != nullptr) *refused = std::move(sentences);
+  return change_for(std::move(serials));
 }
 
 void Iommu::poll() { core_->poll(); }
@@ -89,7 +107,8 @@ Change Iommu::set_bus_master(Requester function, bool on) {
 }
 
 Change Iommu::reset_function(Requester function) {
-  const iotlb::Invalidation what{.scope = iotlb::Scope::kRequester, .requester = function};
+  const iotlb::Invalidation what{.scope = iotlb::Scope::kRequester,
+                                 .requester = core_->requester_of(function)};
   core_->books.invalidation(what, {});
   core_->device_tlbs.reset(function);
   return change_for({core_->tracker.issue(std::nullopt, what)});
