@@ -32,6 +32,7 @@
 #include "iommu/coverage.h"
 #include "iommu/dma_port.h"
 #include "iommu/interrupts.h"
+#include "iommu/recorder.h"
 #include "iommu/sinks.h"
 #include "iommu/stats.h"
 #include "iommu/topology.h"
@@ -74,6 +75,7 @@ struct IommuConfig {
   // How long a function may be silent about an invalidation of its own TLB, where its unit says
   // nothing else. PCIe lets hardware take a minute; a device in software has no reason to.
   Clock::Duration device_tlb_limit = std::chrono::seconds(1);
+  Recorder* recorder = nullptr;  // iommu/recorder.h; the host map is memory slots then
 };
 
 // A firmware table as the guest reads it.
@@ -197,6 +199,7 @@ class Iommu {
   Change reset_to(std::optional<Coverage> tables);
   Result<std::unique_ptr<DmaPort>, std::string> attached(
       Result<std::unique_ptr<core::Port>, std::string> port);
+  Change end_requests(Requester function);
 
   std::unique_ptr<core::IommuCore> core_;
 };
