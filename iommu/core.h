@@ -149,6 +149,9 @@ class IommuCore {
     // Acquire: pairs with the exchange in change_memory.
     return *memory_.load(std::memory_order_acquire);
   }
+  [[nodiscard]] const std::atomic<const pagetables::PhysicalMemory*>& memory_word() const {
+    return memory_;
+  }
   [[nodiscard]] std::uint64_t change_memory(std::shared_ptr<const GuestMemory> memory,
                                             std::shared_ptr<const pagetables::HostMap> host_map);
   [[nodiscard]] std::uint64_t host_map_changed(AddressRange<Gpa> range);
