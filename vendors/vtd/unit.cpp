@@ -189,15 +189,21 @@ std::uint64_t Unit::read_register(std::uint64_t offset, unsigned size) {
 
 void Unit::write_register(std::uint64_t offset, unsigned size, std::uint64_t value) {
   if (!is_access(offset, size)) return;
-  const RecordedScope scope(state_->shared.host.recorder(),
-                            {.what = RecordedCall::What::kFrontDoor,
-                             .unit = state_->shared.host.id(),
-                             .words = {0, offset, size, value}});
+  const RecordedScope scope(state_->shared.host.recorder(), {.what = RecordedCall::What::kFrontDoor,
+                                                             .unit = state_->shared.host.id(),
+                                                             .words = {0, offset, size, value}});
   state_->write(offset, size, value);
 }
 
 Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
                                                  const pagetables::PhysicalMemory& memory) {
+  pagetables::WordTrail nobody_asks;
+  return trace_context(request, memory, nobody_asks);
+}
+
+Result<iotlb::Context, Fault> Unit::trace_context(const Request& request,
+                                                  const pagetables::PhysicalMemory& memory,
+                                                  pagetables::WordTrail& trail) {
   // Acquire: pairs with the release in Commands::take_up; the tables are read through it.
   const std::uint64_t root = state_->shared.root.load(std::memory_order_acquire);
   const Capabilities& capabilities = state_->shared.capabilities;
@@ -206,10 +212,11 @@ Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
   if (watched && !state_->shared.translating.load(std::memory_order_acquire)) {
     iotlb::Context identity;
     identity.input_bits = 64;
+    trail.whole = false;
     ProtectedMemory::watch(identity);
     return identity;
   }
-  auto context = read_any_context(request, memory, capabilities, root);
+  auto context = read_any_context(request, memory, capabilities, root, trail);
   // Under CM the guest announces mappings as well (6.1), so that others can follow its tables; the
   // core keeps absent pages of second-stage tables only if it is to keep absent contexts too.
   if (context && capabilities.options.caching_mode)
