@@ -251,6 +251,7 @@ class Iotlb {
   void list(Lineage& domain);
 
   // Removal set by set, and by ending a generation (iotlb_flush.cpp). Each gives how many went.
+  void fetch_ahead(const Invalidation& what) const;
   std::uint64_t sweep(const Invalidation& what);
   void sweep_or_widen(const Invalidation& what, Lineage& domain, Removed& removed);
   void remove_range(const Invalidation& what, Lineage& domain, Removed& removed);

@@ -24,6 +24,7 @@ namespace {
 Removed Iotlb::invalidate(const Invalidation& what) {
   Removed removed;
   if (off_ || !what.is_translation_scope()) return removed;
+  if (what.scope == Scope::kRange && reference_ == nullptr) fetch_ahead(what);
   Lineage* domain = nullptr;
   // Sequentially consistent, both: pair with the check in fill(), see there.
   if (what.scope == Scope::kAll || what.scope == Scope::kHostRange) {
@@ -73,6 +74,15 @@ Removed Iotlb::invalidate(const Invalidation& what) {
 }
 
 // ---- Set by set
+
+// The set that will mostly be looked at. In a large cache its lines lie far away, and what comes
+// first are locked exchanges, past which no load goes.
+void Iotlb::fetch_ahead(const Invalidation& what) const {
+  const std::uint64_t number = what.range.first.value() >> kPageLg2;
+  for (const Way* way :
+       ways_from(slot_of(number, seed_of({.domain = what.domain}, kPageLg2))).in_order)
+    __builtin_prefetch(way);
+}
 
 std::uint64_t Iotlb::sweep(const Invalidation& what) {
   std::uint64_t removed = 0;
