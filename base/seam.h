@@ -35,6 +35,7 @@ enum class Bug : std::uint8_t {
   kPartialSuperpage,
   kPasidForgotten,
   kStage2RangeForgotten,
+  kPagesForgotten,
   kHostRangeForgotten,
   kWalkCacheForgotten,
   kGenerationWrap,
@@ -44,6 +45,8 @@ enum class Bug : std::uint8_t {
   kModeShownEarly,
   kRightsForgotten,
   kCollectedLate,
+  kPagesStayShared,
+  kTransitionNotAwaited,
 };
 
 void reach(Point point);

@@ -54,11 +54,15 @@ IommuCore::IommuCore(IommuConfig config)
       caches(config.caches),
       pin_limit(config.pin_limit),
       device_tlb_limit(config.device_tlb_limit),
+      recorder(config.recorder),
       log(config.sinks.log),
       ports_(std::make_unique<Ports>()) {
+  if (recorder != nullptr) recorder->on_config(config);
+  const MutexLock lock(memory_change_);
   // Relaxed: nobody else is here yet.
   memory_.store(snapshot(std::move(config.memory), std::move(config.host_map)).release(),
                 std::memory_order_relaxed);
+  if (recorder != nullptr) recorder->on_memory(memory());
 }
 
 IommuCore::~IommuCore() {
@@ -74,7 +78,7 @@ std::unique_ptr<const pagetables::PhysicalMemory> IommuCore::snapshot(
   if (reads_tables && caches.host_map_entries != 0)
     host_map = std::make_shared<CachedHostMap>(std::move(host_map), caches.host_map_entries);
   return std::make_unique<const pagetables::PhysicalMemory>(std::move(memory), std::move(host_map),
-                                                            sinks.dirty);
+                                                            sinks.dirty, private_pages_, recorder);
 }
 
 std::uint64_t IommuCore::host_map_changed(AddressRange<Gpa> range) {
@@ -90,20 +94,41 @@ std::uint64_t IommuCore::host_map_changed(AddressRange<Gpa> range) {
 
 std::uint64_t IommuCore::change_memory(std::shared_ptr<const GuestMemory> memory,
                                        std::shared_ptr<const pagetables::HostMap> host_map) {
-  auto next = snapshot(std::move(memory), std::move(host_map));
-  // Acquire-release: pairs with memory(); what the new snapshot points to is complete.
-  std::unique_ptr<const pagetables::PhysicalMemory> old(
-      memory_.exchange(next.release(), std::memory_order_acq_rel));
+  std::unique_ptr<const pagetables::PhysicalMemory> old;
+  {
+    const MutexLock lock(memory_change_);
+    auto next = snapshot(std::move(memory), std::move(host_map));
+    if (recorder != nullptr) recorder->on_memory(*next);
+    // Acquire-release: pairs with memory(); what the new snapshot points to is complete.
+    old.reset(memory_.exchange(next.release(), std::memory_order_acq_rel));
+  }
   const iotlb::Invalidation what{.scope = iotlb::Scope::kHostRange};
   // The caches hold guest-physical answers, which a new host map does not touch.
   shadows.host_changed(what.host_range);
   books.invalidation(what, {});
   const std::uint64_t serial = tracker.issue(std::nullopt, what);
-  if (serial != 0) {
-    const MutexLock lock(mutex_);
-    retired_.push_back({.serial = serial, .memory = std::move(old)});
-  }
+  retire(serial, {.memory = std::move(old)});
   return serial;
+}
+
+// Only the first time takes another snapshot, one that asks; afterwards bits are enough. The caches
+// hold guest-physical answers, which are asked about anew wherever they land.
+std::unique_ptr<const pagetables::PhysicalMemory> IommuCore::turn_pages(
+    std::span<const AddressRange<Gpa>> made_private,
+    std::span<const AddressRange<Gpa>> made_shared) {
+  const MutexLock lock(memory_change_);
+  const bool first = private_pages_ == nullptr && !made_private.empty();
+  if (first) private_pages_ = std::make_shared<pagetables::PrivatePages>();
+  if (private_pages_ == nullptr) return nullptr;
+  for (const auto& range : made_private) private_pages_->set_private(range);
+  for (const auto& range : made_shared) private_pages_->set_shared(range);
+  if (!first) return nullptr;
+  // Relaxed: replaced under the lock only.
+  auto next = std::make_unique<const pagetables::PhysicalMemory>(
+      *memory_.load(std::memory_order_relaxed), private_pages_);
+  // Acquire-release: as in change_memory().
+  return std::unique_ptr<const pagetables::PhysicalMemory>(
+      memory_.exchange(next.release(), std::memory_order_acq_rel));
 }
 
 void IommuCore::free_retired() {
@@ -118,8 +143,10 @@ void IommuCore::free_retired() {
 void IommuCore::leave(iotlb::BurstRegistry::Slot& slot) {
   const std::uint64_t oldest = bursts.leave(slot);
   WEIR_SEAM(kBurstLeft);
-  if (tracker.held_up_by(oldest)) [[unlikely]]
+  if (tracker.held_up_by(oldest)) [[unlikely]] {
+    const RecordedScope scope(recorder, {.what = RecordedCall::What::kPoll});
     poll();
+  }
 }
 
 // One thread at a time does the work; another's request is noted and makes the first go round
@@ -179,9 +206,46 @@ void IommuCore::report(UnitCore* unit, const Fault& fault) {
   if (sinks.faults != nullptr) sinks.faults->on_fault(fault);
 }
 
+std::uint64_t IommuCore::forget_context(Requester function) {
+  const Port* port = find_port(function);
+  if (port == nullptr) return 0;
+  auto& slot = bursts.slot();
+  bursts.enter(slot);
+  UnitCore* const unit = port->route().unit;
+  leave(slot);
+  if (unit == nullptr) return 0;
+  unit->forget_context(function);
+  return device_tlbs.invalidate(
+      unit->id(),
+      {.scope = iotlb::Scope::kDeviceTlb, .requester = function, .all_pasids = true},
+      device_tlb_limit);
+}
+
 Port* IommuCore::find_port(Requester function) {
   decltype(Ports::table)::const_accessor found;
   return ports_->table.find(found, Ports::key_of(function)) ? found->second : nullptr;
+}
+
+RouteView IommuCore::view(const Port& port) {
+  auto& slot = bursts.slot();
+  bursts.enter(slot);
+  const Route& route = port.route();
+  RouteView view;
+  switch (route.kind) {
+    case Route::Kind::kBypass:
+      break;
+    case Route::Kind::kWindow:
+      view = {.kind = RouteView::Kind::kWindow, .window = route.window};
+      break;
+    case Route::Kind::kUnit:
+      view = {.kind = RouteView::Kind::kUnit, .unit = route.unit->id()};
+      break;
+    case Route::Kind::kNone:
+      view.kind = RouteView::Kind::kNone;
+      break;
+  }
+  leave(slot);
+  return view;
 }
 
 bool IommuCore::add_port(Port& port) {
@@ -195,10 +259,10 @@ bool IommuCore::remove_port(Port& port) {
          ports_->table.erase(found);
 }
 
-void IommuCore::retire(std::uint64_t serial, std::vector<std::unique_ptr<const Route>> old) {
+void IommuCore::retire(std::uint64_t serial, Gone gone) {
   if (serial == 0) return;
   const MutexLock lock(mutex_);
-  retired_.push_back({.serial = serial, .routes = std::move(old)});
+  retired_.push_back({serial, std::move(gone)});
 }
 
 }  // namespace weir::core

@@ -22,6 +22,7 @@
 #include "iommu/dma_port.h"
 #include "iommu/iommu.h"
 #include "iommu/log.h"
+#include "iommu/recorder.h"
 #include "iommu/route.h"
 #include "iommu/routes.h"
 #include "iommu/shadows.h"
@@ -60,8 +61,9 @@ class UnitCore final : public UnitHost {
   [[nodiscard]] bool settled(Ticket ticket) override;
   void log(LogLevel level, LogTopic topic, std::string_view line) override;
   void raise(Msi msi) override;
+  [[nodiscard]] Recorder* recorder() override;
 
-  [[nodiscard]] std::uint64_t register_base() const { return register_base_; }
+  [[nodiscard]] std::uint64_t register_base() const override { return register_base_; }
   [[nodiscard]] UnitMode mode() const {
     // Acquire: pairs with set_mode; who sees translation on sees the root it was turned on with.
     return mode_.load(std::memory_order_acquire);
@@ -70,6 +72,7 @@ class UnitCore final : public UnitHost {
     // Acquire: as mode(), for the table of interrupt entries.
     return interrupt_mode_.load(std::memory_order_acquire);
   }
+  void forget_context(Requester function);
   void reset();
 
   iotlb::Iotlb iotlb;
@@ -111,9 +114,11 @@ class Port {
 
   // Constant after construction.
   IommuCore& core;
+  const bool recorded;  // every piece
 
   // Atomic.
   std::atomic<bool> bus_master{true};
+  std::atomic<bool> open;  // bus master, and no piece is recorded: the short way may be taken
   // Translated requests are refused: the function owes an acknowledgement. Shared with DeviceTlbs.
   const std::shared_ptr<DeviceTlbs::Blocked> untrusted{
       std::make_shared<DeviceTlbs::Blocked>(false)};
@@ -121,6 +126,7 @@ class Port {
   // Guarded by the lock of Routes.
   Location location;
   std::optional<PoolId> pool{};
+  std::optional<PoolId> declared_pool{};  // where a reset puts it
 
  private:
   std::atomic<const Route*> route_{nullptr};
@@ -140,6 +146,11 @@ class IommuCore {
   [[nodiscard]] std::uint64_t change_memory(std::shared_ptr<const GuestMemory> memory,
                                             std::shared_ptr<const pagetables::HostMap> host_map);
   [[nodiscard]] std::uint64_t host_map_changed(AddressRange<Gpa> range);
+  // Takes hold for requests that begin afterwards. Gives the snapshot that has gone out of use, to
+  // be kept until the completion (null: none has).
+  [[nodiscard]] std::unique_ptr<const pagetables::PhysicalMemory> turn_pages(
+      std::span<const AddressRange<Gpa>> made_private,
+      std::span<const AddressRange<Gpa>> made_shared) WEIR_EXCLUDES(memory_change_);
 
   // Ends the calling thread's burst, and polls if somebody may have waited for it.
   void leave(iotlb::BurstRegistry::Slot& slot);
@@ -151,12 +162,17 @@ class IommuCore {
   // A fault on its way out: recorded by the unit if it has one and wants to, booked, told.
   void report(UnitCore* unit, const Fault& fault);
 
+  // Drops the context of a function behind a unit, and what its own TLB holds. Gives what must have
+  // settled besides the requests of the function.
+  [[nodiscard]] std::uint64_t forget_context(Requester function);
+
   [[nodiscard]] Port* find_port(Requester function);
+  [[nodiscard]] RouteView view(const Port& port);
   [[nodiscard]] bool add_port(Port& port);
   // False: it had no place of its own.
   bool remove_port(Port& port);
-  // Freed once nothing rests on it, which `serial` tells (0: now).
-  void retire(std::uint64_t serial, std::vector<std::unique_ptr<const Route>> old);
+  // Keeps it until `serial` tells that nothing rests on it (0: now).
+  void retire(std::uint64_t serial, Gone gone);
 
   // Constant after construction.
   const Clock& clock;
@@ -164,6 +180,7 @@ class IommuCore {
   const CacheOptions caches;
   const Clock::Duration pin_limit;
   const Clock::Duration device_tlb_limit;
+  Recorder* const recorder;
 
   iotlb::BurstRegistry bursts;
   iotlb::FlushTracker tracker{bursts, &clock};
@@ -180,13 +197,12 @@ class IommuCore {
   struct Ports;
   struct Retired {
     std::uint64_t serial = 0;
-    std::unique_ptr<const pagetables::PhysicalMemory> memory{};
-    std::vector<std::unique_ptr<const Route>> routes{};
+    Gone gone;
   };
 
   [[nodiscard]] std::unique_ptr<const pagetables::PhysicalMemory> snapshot(
       std::shared_ptr<const GuestMemory> memory,
-      std::shared_ptr<const pagetables::HostMap> host_map) const;
+      std::shared_ptr<const pagetables::HostMap> host_map) const WEIR_REQUIRES(memory_change_);
   void poll_once();
   void end_silent_waits();
   void free_retired();
@@ -194,6 +210,9 @@ class IommuCore {
   std::atomic<const pagetables::PhysicalMemory*> memory_{nullptr};
   std::atomic<std::uint64_t> poll_requests_{0};
   std::unique_ptr<Ports> ports_;
+
+  Mutex memory_change_;  // of those who replace the snapshot
+  std::shared_ptr<pagetables::PrivatePages> private_pages_ WEIR_GUARDED_BY(memory_change_);
 
   Mutex mutex_;
   std::vector<Retired> retired_ WEIR_GUARDED_BY(mutex_);
@@ -214,6 +233,12 @@ class IommuCore {
           .address_type = attributes.address_type,
           .privileged = attributes.privileged,
           .execute = attributes.execute};
+}
+
+// The piece of a transfer that is about to be asked for, for whoever records it.
+inline void note_form(DmaPort::Burst::State& burst, PieceForm form) {
+  if (burst.recorder != nullptr) [[unlikely]]
+    burst.form = form;
 }
 
 // The way of a request (translate.cpp): the numbered steps.

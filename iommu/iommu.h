@@ -32,8 +32,10 @@
 #include "iommu/coverage.h"
 #include "iommu/dma_port.h"
 #include "iommu/interrupts.h"
+#include "iommu/recorder.h"
 #include "iommu/sinks.h"
 #include "iommu/stats.h"
+#include "iommu/transition.h"
 #include "iommu/unit.h"
 #include "iommu/window.h"
 #include "iotlb/walk_caches.h"
@@ -72,6 +74,23 @@ struct IommuConfig {
   // How long a function may be silent about an invalidation of its own TLB, where its unit says
   // nothing else. PCIe lets hardware take a minute; a device in software has no reason to.
   Clock::Duration device_tlb_limit = std::chrono::seconds(1);
+  Recorder* recorder = nullptr;  // iommu/recorder.h; the host map is memory slots then
+};
+
+// A firmware table as the guest reads it.
+struct FirmwareTable {
+  const TableParser* parser = nullptr;
+  std::span<const std::byte> bytes{};
+};
+
+// Where the requests of a function go at this moment.
+struct RouteView {
+  enum class Kind : std::uint8_t { kBypass, kWindow, kUnit, kNone };
+  Kind kind = Kind::kBypass;
+  std::optional<UnitId> unit{};      // kUnit
+  std::optional<Window> window{};    // kWindow
+
+  friend bool operator==(const RouteView&, const RouteView&) = default;
 };
 
 // A change that is complete once everything before it has drained (L1). Cheap to copy.
@@ -133,8 +152,17 @@ class Iommu {
   // Function-level reset: whatever the function has in flight ends; its routes and rights stay. Its
   // own TLB, if it has one, has been emptied by the device.
   Change reset_function(Requester function);
-  // Machine reset: every unit to power-on state, caches empty. REQUIRES: devices stopped.
+  // Who reaches what, from now on; see there. Refuses, in one sentence, what would reach further or
+  // contradicts the tables, and then changes nothing. Any thread, while requests are under way.
+  [[nodiscard]] Result<Change, std::string> apply(const Transition& transition);
+  // Machine reset: every unit to power-on state, caches empty, windows as they were declared; pages
+  // stay private. REQUIRES: devices stopped.
   Change reset();
+  // The same with other tables in the guest's memory: the one time when a function may come under a
+  // unit or leave it. What they have no place for (covered twice, by a unit that was not added, or
+  // beside a window) reaches nothing; route_of tells. Fails if one of them cannot be read.
+  [[nodiscard]] Result<Change, TableError> reset(std::span<const FirmwareTable> tables);
+  [[nodiscard]] RouteView route_of(const DmaPort& port) const;
   // Ends a pin from the outside, once its device is stopped. False: no such pin (any more).
   bool revoke(std::uint64_t pin);
 
@@ -155,7 +183,9 @@ class Iommu {
  private:
   UnitHost& prepare_unit(std::uint64_t register_base);
   void install_unit(UnitHost& host, std::unique_ptr<Unit> unit);
-  Change change_for(std::uint64_t serial);
+  Change change_for(std::vector<std::uint64_t> serials);
+  Change reset_to(std::optional<Coverage> tables);
+  Change end_requests(Requester function);
 
   std::unique_ptr<core::IommuCore> core_;
 };

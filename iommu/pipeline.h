@@ -72,7 +72,7 @@ struct Answer {
     t.target = piece->region->target;
     t.target_offset = piece->offset + inside;
   } else {
-    const Result<pagetables::Landing, FaultReason> landing = memory.resolve(answer.gpa);
+    const Result<pagetables::Landing, FaultReason> landing = memory.resolve(answer.gpa, longest);
     if (!landing) return landing.error();
     t.permissions = answer.permissions & landing->permissions;
     t.hpa = landing->hpa;

@@ -9,12 +9,13 @@ namespace weir::core {
 
 Port::Port(IommuCore& core_of_port, const Location& location_of_port)
     : core(core_of_port),
+      recorded(core.recorder != nullptr && core.recorder->hears_pieces()),
+      open(!recorded),
       location(location_of_port),
       requester_(location_of_port.alias.value_or(location_of_port.function)) {}
 
 Port::~Port() {
-  core.routes.remove(*this);
-  if (core.remove_port(*this)) core.device_tlbs.detach(requester());
+  if (core.routes.remove(*this)) core.device_tlbs.detach(requester());
   // Relaxed: no burst of the port is alive.
   delete route_.load(std::memory_order_relaxed);
 }
@@ -41,7 +42,7 @@ std::uint16_t Routes::segment_of(std::uint64_t register_base) const {
 
 void Routes::declare(PoolId pool, const Window& window) {
   const MutexLock lock(mutex_);
-  pools_[pool] = window;
+  pools_[pool] = declared_[pool] = window;
 }
 
 // 2. Route: from the parse of the bytes that the guest reads, and from what was declared beside
@@ -79,7 +80,7 @@ Result<std::unique_ptr<const Route>, std::string> Routes::resolve(
 Result<std::unique_ptr<Port>, std::string> Routes::attach(const Location& location,
                                                           std::optional<PoolId> pool) {
   auto port = std::make_unique<Port>(core_, location);
-  port->pool = pool;
+  port->pool = port->declared_pool = pool;
   const MutexLock lock(mutex_);
   auto route = resolve(location, pool);
   if (!route) return Failure{std::move(route).error()};
@@ -89,9 +90,10 @@ Result<std::unique_ptr<Port>, std::string> Routes::attach(const Location& locati
   return port;
 }
 
-void Routes::remove(Port& port) {
+bool Routes::remove(Port& port) {
   const MutexLock lock(mutex_);
   ports_.erase(&port);
+  return core_.remove_port(port);
 }
 
 }  // namespace weir::core

@@ -15,17 +15,27 @@
 #include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/mutex.h"
 #include "base/result.h"
 #include "iommu/coverage.h"
 #include "iommu/route.h"
+#include "iommu/transition.h"
 #include "iommu/window.h"
+#include "iotlb/invalidation.h"
+#include "pagetables/physical_memory.h"
 
 namespace weir::core {
 
 class IommuCore;
 class Port;
+
+// What has gone out of use, and may still be used by bursts that began before.
+struct Gone {
+  std::unique_ptr<const pagetables::PhysicalMemory> memory{};
+  std::vector<std::unique_ptr<const Route>> routes{};
+};
 
 class Routes {
  public:
@@ -42,9 +52,30 @@ class Routes {
   [[nodiscard]] Result<std::unique_ptr<Port>, std::string> attach(const Location& location,
                                                                   std::optional<PoolId> pool)
       WEIR_EXCLUDES(mutex_);
-  void remove(Port& port) WEIR_EXCLUDES(mutex_);
+  // False: it was refused, and had no place.
+  bool remove(Port& port) WEIR_EXCLUDES(mutex_);
+
+  // All of it or nothing, and why not. Gives what must have settled before it is complete.
+  using Serials = std::vector<std::uint64_t>;
+  [[nodiscard]] Result<Serials, std::string> apply(const Transition& transition)
+      WEIR_EXCLUDES(mutex_);
+  // Back to what was declared, by these tables (none: by those that are there). Gives what has gone
+  // out of use, for the completion of the reset.
+  [[nodiscard]] Gone reset(std::optional<Coverage> tables) WEIR_EXCLUDES(mutex_);
 
  private:
+  // What changes hands when routes are replaced.
+  struct Replaced {
+    std::vector<Port*> ports;  // names, no more: they may be gone by now
+    std::vector<std::unique_ptr<const Route>> routes;
+    std::vector<iotlb::Invalidation> covers;
+  };
+  using Pools = std::map<PoolId, std::optional<Window>>;  // empty: nowhere at this moment
+
+  [[nodiscard]] std::optional<std::string> why_not(const Transition& transition) const
+      WEIR_REQUIRES(mutex_);
+  [[nodiscard]] std::optional<std::string> why_not(const Transition::GroupTurn& turn) const;
+  void replace(Port& port, Replaced& replaced) WEIR_REQUIRES(mutex_);
   [[nodiscard]] Result<std::unique_ptr<const Route>, std::string> resolve(
       const Location& location, std::optional<PoolId> pool) const WEIR_REQUIRES(mutex_);
 
@@ -52,9 +83,10 @@ class Routes {
 
   mutable Mutex mutex_;
   Coverage coverage_ WEIR_GUARDED_BY(mutex_);
-  // Empty: nowhere at this moment.
-  std::map<PoolId, std::optional<Window>> pools_ WEIR_GUARDED_BY(mutex_);
+  Pools pools_ WEIR_GUARDED_BY(mutex_);
+  Pools declared_ WEIR_GUARDED_BY(mutex_);  // where a reset puts them
   std::set<Port*> ports_ WEIR_GUARDED_BY(mutex_);
+  std::uint64_t transitions_ WEIR_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace weir::core

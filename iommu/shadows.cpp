@@ -86,10 +86,30 @@ Shadow::Space Shadow::read_space() const {
 }
 
 bool Shadow::list(const Space& space, AddressRange<Iova> range, Mappings& found) const {
+  const pagetables::PrivatePages* const hidden = port_.core.memory().private_pages();
+  std::size_t steps = 0;
   const auto add = [&](std::uint64_t first, std::uint64_t last, Gpa gpa, Permissions permissions) {
     permissions = permissions & space.context.rights;
-    if (permissions.can_read() || permissions.can_write())
+    if (!permissions.can_read() && !permissions.can_write()) return;
+    if (hidden == nullptr) {
       found[first] = {{Iova(first), Iova(last)}, gpa, permissions};
+      return;
+    }
+    // In pieces that are shared, each as long as it can be.
+    Mapping* open = nullptr;
+    for (std::uint64_t at = first; ++steps <= kMaxSteps;) {
+      const Gpa to = gpa + (at - first);
+      const auto run = hidden->run(to, std::max(last - at, last - at + 1));
+      const std::uint64_t run_last = run.bytes > last - at ? last : at + (run.bytes - 1);
+      if (run.is_private)
+        open = nullptr;
+      else if (open != nullptr)
+        open->range.last = Iova(run_last);
+      else
+        open = &(found[at] = {{Iova(at), Iova(run_last)}, to, permissions});
+      if (run_last == last) break;
+      at = run_last + 1;
+    }
   };
   if (space.kind == Space::Kind::kIdentity) {
     const std::uint64_t last = last_of(0, space.context.input_bits);
@@ -101,12 +121,11 @@ bool Shadow::list(const Space& space, AddressRange<Iova> range, Mappings& found)
   if (space.kind == Space::Kind::kWindow)
     add(space.window.range.first.value(), space.window.range.last.value(), space.window.to,
         space.window.rights);
-  if (space.kind != Space::Kind::kTables) return true;
+  if (space.kind != Space::Kind::kTables) return steps <= kMaxSteps && found.size() <= kMaxMappings;
   const UnitCore& unit = *space.unit;
   const WalkScope scope{
       port_.core.memory(), space.unit->no_walk_caches, {}, pagetables::Trace::kNone};
   const std::uint64_t end = std::min(range.last.value(), last_of(0, space.context.input_bits));
-  std::size_t steps = 0;
   for (std::uint64_t at = range.first.value(); at <= end;) {
     if (++steps > kMaxSteps || found.size() > kMaxMappings) return false;
     Request request = space.request;
@@ -223,6 +242,20 @@ void Shadows::changed(const UnitCore& unit, const iotlb::Invalidation& what) {
     if (shadow.unit() != &unit) return;
     if (what.scope == iotlb::Scope::kContextDevice && !what.matches(shadow.requester())) return;
     shadow.update(what, by_range ? what.range : whole_space<Iova>());
+  });
+}
+
+void Shadows::replaced(std::span<const Port* const> ports) {
+  if (ports.empty()) return;
+  for_each([&](Shadow& shadow) {
+    if (std::ranges::find(ports, shadow.port()) != ports.end())
+      shadow.update({.scope = iotlb::Scope::kAll}, whole_space<Iova>());
+  });
+}
+
+void Shadows::pages_turned() {
+  for_each([](Shadow& shadow) {
+    shadow.update({.scope = iotlb::Scope::kAll}, whole_space<Iova>());
   });
 }
 

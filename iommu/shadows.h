@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What listeners have been told, function by function, and how it is brought up to date: a change
-// names a range; the guest's tables are asked what is in it now; the differences are told.
+// names a range; the guest's tables are asked what is in it now; the differences are told. Private
+// pages are left out of what they are told.
 //
 // Private to this room. Any thread. A function's listener is called under that function's own lock,
 // which nothing takes on the way of a request.
@@ -11,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/mutex.h"
@@ -35,6 +37,7 @@ class Shadow final : public Listening {
   void replace(AddressRange<Gpa> range) WEIR_EXCLUDES(mutex_);
   [[nodiscard]] const UnitCore* unit() const;
   [[nodiscard]] Requester requester() const;
+  [[nodiscard]] const Port* port() const { return &port_; }
   [[nodiscard]] bool lost() const;
 
  private:
@@ -65,6 +68,10 @@ class Shadows {
   // Translations or contexts of `unit` were dropped.
   void changed(const UnitCore& unit, const iotlb::Invalidation& what);
   void host_changed(AddressRange<Gpa> range);
+  // These functions have other routes.
+  void replaced(std::span<const Port* const> ports);
+  // Pages became private or shared.
+  void pages_turned();
 
  private:
   void for_each(const std::function<void(Shadow&)>& call);

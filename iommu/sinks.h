@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "iommu/interrupts.h"
 #include "iommu/log.h"
+#include "iommu/transition.h"
 
 namespace weir {
 
@@ -68,6 +69,7 @@ struct Sinks {
   DirtySink* dirty = nullptr;
   PinSink* pins = nullptr;
   LogSink* log = nullptr;
+  TransitionSink* transitions = nullptr;
 };
 
 }  // namespace weir

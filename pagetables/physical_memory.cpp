@@ -23,8 +23,14 @@ FaultReason reason_of(MemoryFailure failure) {
 }  // namespace
 
 PhysicalMemory::PhysicalMemory(std::shared_ptr<const GuestMemory> memory,
-                               std::shared_ptr<const HostMap> host_map, DirtySink* dirty)
-    : memory_(std::move(memory)), host_map_(std::move(host_map)), dirty_(dirty) {
+                               std::shared_ptr<const HostMap> host_map, DirtySink* dirty,
+                               std::shared_ptr<const PrivatePages> private_pages,
+                               MemoryWitness* witness)
+    : memory_(std::move(memory)),
+      host_map_(std::move(host_map)),
+      dirty_(dirty),
+      private_pages_(std::move(private_pages)),
+      witness_(witness) {
   if (host_map_ == nullptr)
     host_map_ = std::make_shared<MemorySlots>(MemorySlots::identity(*memory_));
   if (const auto* slots = dynamic_cast<const MemorySlots*>(host_map_.get())) join(*slots);
@@ -54,10 +60,12 @@ void PhysicalMemory::join(const MemorySlots& slots) {
            .word_bytes = words ? (last - first + 1) & ~std::uint64_t{7} : 0});
     }
   }
-  few_ = !pieces_.empty() && pieces_.size() <= kFew;
-  for (std::size_t i = 0; i < std::min(kFew, pieces_.size()); ++i)
-    words_[i] = {pieces_[i].first, pieces_[i].word_bytes, pieces_[i].host};
   lasts_before_.fill(~std::uint64_t{0});
+  if (private_pages_ != nullptr) return;  // nothing may be found without asking
+  searchable_ = !pieces_.empty();
+  few_ = searchable_ && pieces_.size() <= kFew;
+  for (std::size_t i = 0; witness_ == nullptr && i < std::min(kFew, pieces_.size()); ++i)
+    words_[i] = {pieces_[i].first, pieces_[i].word_bytes, pieces_[i].host};
   for (std::size_t i = 1; few_ && i < pieces_.size(); ++i)
     lasts_before_[i - 1] = pieces_[i].first.value() - 1;
 }
@@ -66,6 +74,23 @@ std::size_t PhysicalMemory::search(Gpa at) const {
   const auto after = std::upper_bound(pieces_.begin(), pieces_.end(), at,
                                       [](Gpa a, const Piece& piece) { return a < piece.first; });
   return after == pieces_.begin() ? 0 : static_cast<std::size_t>(after - pieces_.begin()) - 1;
+}
+
+Result<Landing, FaultReason> PhysicalMemory::resolve_slowly(Gpa at, std::uint64_t longest,
+                                                            std::uint32_t* references) const {
+  auto landing = Result<Landing, FaultReason>(Failure{FaultReason::kHostMapAbsent});
+  if (pieces_.empty()) {
+    landing = resolve_in_two_steps(at, references);
+  } else if (const Piece& piece = pieces_[search(at)];
+             at - piece.first <= piece.last - piece.first) {
+    landing = landing_in(piece, at);
+  }
+  if (!landing || private_pages_ == nullptr) return landing;
+  const PrivatePages::Run run =
+      private_pages_->run(at, std::min(std::max(longest, std::uint64_t{1}), landing->contiguous));
+  if (run.is_private) return Failure{FaultReason::kPrivatePage};
+  landing->contiguous = run.bytes;
+  return landing;
 }
 
 Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at,
@@ -88,18 +113,21 @@ Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at,
 }
 
 Result<std::uint64_t, FaultReason> PhysicalMemory::load64(Gpa at, std::uint32_t* references) const {
+  if (witness_ != nullptr) witness_->before_read(at);
   // Pieces of slots cost nothing.
-  const auto landing = pieces_.empty() ? resolve_in_two_steps(at, references) : resolve(at);
+  const auto landing = few_ || searchable_ ? resolve(at)
+                                           : resolve_slowly(at, sizeof(std::uint64_t), references);
   if (!landing) return Failure{landing.error()};
   if (!landing->permissions.can_read()) return Failure{FaultReason::kHostMapPermission};
   if (landing->contiguous < sizeof(std::uint64_t)) return Failure{FaultReason::kHostMapAbsent};
   const auto word = load_region64(*landing->region, landing->offset);
   if (!word) return Failure{reason_of(word.error())};
+  if (witness_ != nullptr) witness_->on_read(at, std::as_bytes(std::span(&*word, 1)));
   return *word;
 }
 
 Result<Done, FaultReason> PhysicalMemory::store64(Gpa at, std::uint64_t value) const {
-  const auto landing = resolve(at);
+  const auto landing = resolve(at, sizeof value);
   if (!landing) return Failure{landing.error()};
   if (!landing->permissions.can_write()) return Failure{FaultReason::kHostMapPermission};
   // A word in two pieces would be seen torn (L3).
@@ -108,33 +136,42 @@ Result<Done, FaultReason> PhysicalMemory::store64(Gpa at, std::uint64_t value) c
   const auto stored =
       write_region(*landing->region, landing->offset, std::as_bytes(std::span(&value, 1)));
   if (!stored) return Failure{reason_of(stored.error())};
+  if (witness_ != nullptr) witness_->on_write(at, std::as_bytes(std::span(&value, 1)));
   report_dirty(at, sizeof value);
   return Done{};
 }
 
 Result<bool, FaultReason> PhysicalMemory::compare_exchange64(Gpa at, std::uint64_t& expected,
                                                              std::uint64_t desired) const {
-  const auto landing = resolve(at);
+  if (witness_ != nullptr) witness_->before_read(at);
+  const auto landing = resolve(at, sizeof desired);
   if (!landing) return Failure{landing.error()};
   if (!landing->permissions.can_write()) return Failure{FaultReason::kHostMapPermission};
   if (landing->contiguous < sizeof(std::uint64_t)) return Failure{FaultReason::kHostMapAbsent};
   const auto exchanged =
       compare_exchange_region64(*landing->region, landing->offset, expected, desired);
   if (!exchanged) return Failure{reason_of(exchanged.error())};
+  if (witness_ != nullptr) {
+    // `expected` is what was there, either way.
+    witness_->on_read(at, std::as_bytes(std::span(&expected, 1)));
+    if (*exchanged) witness_->on_write(at, std::as_bytes(std::span(&desired, 1)));
+  }
   if (*exchanged) report_dirty(at, sizeof desired);
   return *exchanged;
 }
 
 Result<Done, FaultReason> PhysicalMemory::read(Gpa at, std::span<std::byte> to) const {
   for (std::size_t done = 0; done < to.size();) {
+    if (witness_ != nullptr) witness_->before_read(at + done);
     const auto landing = at + done < at
                              ? Result<Landing, FaultReason>(Failure{FaultReason::kAddressWraps})
-                             : resolve(at + done);
+                             : resolve(at + done, to.size() - done);
     if (!landing) return Failure{landing.error()};
     if (!landing->permissions.can_read()) return Failure{FaultReason::kHostMapPermission};
     const std::size_t count = std::min<std::uint64_t>(landing->contiguous, to.size() - done);
     const auto copied = read_region(*landing->region, landing->offset, to.subspan(done, count));
     if (!copied) return Failure{reason_of(copied.error())};
+    if (witness_ != nullptr) witness_->on_read(at + done, to.subspan(done, count));
     done += count;
   }
   return Done{};
@@ -144,12 +181,13 @@ Result<Done, FaultReason> PhysicalMemory::write(Gpa at, std::span<const std::byt
   for (std::size_t done = 0; done < from.size();) {
     const auto landing = at + done < at
                              ? Result<Landing, FaultReason>(Failure{FaultReason::kAddressWraps})
-                             : resolve(at + done);
+                             : resolve(at + done, from.size() - done);
     if (!landing) return Failure{landing.error()};
     if (!landing->permissions.can_write()) return Failure{FaultReason::kHostMapPermission};
     const std::size_t count = std::min<std::uint64_t>(landing->contiguous, from.size() - done);
     const auto copied = write_region(*landing->region, landing->offset, from.subspan(done, count));
     if (!copied) return Failure{reason_of(copied.error())};
+    if (witness_ != nullptr) witness_->on_write(at + done, from.subspan(done, count));
     report_dirty(at + done, count);
     done += count;
   }

@@ -5,6 +5,9 @@
 // status writes and the landing of every DMA go through here. With memory slots the two steps are
 // joined when the snapshot is made, so that landing is one search of a short sorted array.
 //
+// Where the guest keeps pages private (private_pages.h), every access asks about the pages it
+// touches, and a private one is a failure like any other.
+//
 // All members are const and may be called from any thread. Writes are reported to the dirty sink
 // after they were made. Failure is a value; nothing here blocks or logs.
 #pragma once
@@ -21,6 +24,8 @@
 #include "base/guest_memory.h"
 #include "base/result.h"
 #include "pagetables/host_map.h"
+#include "pagetables/memory_witness.h"
+#include "pagetables/private_pages.h"
 
 namespace weir::pagetables {
 
@@ -41,10 +46,17 @@ struct Landing {
 
 class PhysicalMemory {
  public:
-  // `host_map` null: every region of `memory` at the GPA of its own number. `dirty` may be null and
-  // must outlive the snapshot.
+  // `host_map` null: every region of `memory` at the GPA of its own number. `dirty` and `witness`
+  // may be null and must outlive the snapshot. `private_pages` null: all are shared.
   PhysicalMemory(std::shared_ptr<const GuestMemory> memory,
-                 std::shared_ptr<const HostMap> host_map = nullptr, DirtySink* dirty = nullptr);
+                 std::shared_ptr<const HostMap> host_map = nullptr, DirtySink* dirty = nullptr,
+                 std::shared_ptr<const PrivatePages> private_pages = nullptr,
+                 MemoryWitness* witness = nullptr);
+
+  // The same memory, whose pages may be private from now on.
+  PhysicalMemory(const PhysicalMemory& same, std::shared_ptr<const PrivatePages> private_pages)
+      : PhysicalMemory(same.memory_, same.host_map_, same.dirty_, std::move(private_pages),
+                       same.witness_) {}
 
   // Guest-physical bytes that lie in one piece in one region. Valid as long as the snapshot.
   struct Piece {
@@ -58,8 +70,8 @@ class PhysicalMemory {
     std::uint64_t word_bytes;    // from `first` on, that words can be loaded from; 0: no host bytes
   };
 
-  // The piece around `at`, or null: there is none, or the host map is not a list of slots and has
-  // to be asked (resolve). What a hit lands through.
+  // The piece around `at`, or null: there is none, or somebody has to be asked first (resolve): a
+  // host map that is no list of slots, or whether pages are private. What a hit lands through.
   [[nodiscard]] const Piece* find_piece(Gpa at) const {
     std::size_t index = 0;
     if (few_) [[likely]] {
@@ -67,24 +79,21 @@ class PhysicalMemory {
       // counted, not searched, so that nothing can be guessed wrongly.
       for (const std::uint64_t last : lasts_before_) index += at.value() > last ? 1 : 0;
     } else {
-      if (pieces_.empty()) return nullptr;
+      if (!searchable_) return nullptr;
       index = search(at);
     }
     const Piece& piece = pieces_[index];
     return at - piece.first <= piece.last - piece.first ? &piece : nullptr;
   }
 
-  [[nodiscard]] Result<Landing, FaultReason> resolve(Gpa at) const {
-    if (pieces_.empty()) return resolve_in_two_steps(at);
+  // `longest`: more than that many bytes in one piece are of no use to the caller, and the answer
+  // may end there.
+  [[nodiscard]] Result<Landing, FaultReason> resolve(
+      Gpa at, std::uint64_t longest = ~std::uint64_t{0}) const {
+    if (!few_ && !searchable_) return resolve_slowly(at, longest);
     const Piece* piece = find_piece(at);
     if (piece == nullptr) return Failure{FaultReason::kHostMapAbsent};
-    const std::uint64_t inside = at - piece->first;
-    return Landing{.hpa = piece->hpa + inside,
-                   .contiguous = (piece->last - at) + 1,
-                   .region = piece->region,
-                   .offset = piece->offset + inside,
-                   .permissions = piece->permissions,
-                   .references = 0};
+    return landing_in(*piece, at);
   }
 
   // Table entries; `at` must be a multiple of 8. `references`, if given, grows by the host-map
@@ -119,7 +128,12 @@ class PhysicalMemory {
   void report_dirty(Gpa at, std::uint64_t size) const {
     if (dirty_ != nullptr && size != 0) dirty_->on_dirty(at, size);
   }
+  // Empty where the host map is no list of slots.
+  [[nodiscard]] std::span<const Piece> pieces() const { return pieces_; }
+  // For those who read through resolve().
+  [[nodiscard]] MemoryWitness* witness() const { return witness_; }
   [[nodiscard]] const HostMap& host_map() const { return *host_map_; }
+  [[nodiscard]] const PrivatePages* private_pages() const { return private_pages_.get(); }  // or null
   [[nodiscard]] const GuestMemory& memory() const { return *memory_; }
 
  private:
@@ -133,19 +147,33 @@ class PhysicalMemory {
 
   void join(const MemorySlots& slots);
   [[nodiscard]] std::size_t search(Gpa at) const;
-  // A failure has no place for the references that led to it; `references`, if given, grows by
-  // them.
-  [[nodiscard]] Result<Landing, FaultReason> resolve_in_two_steps(
-      Gpa at, std::uint32_t* references = nullptr) const;
+  [[nodiscard]] static Landing landing_in(const Piece& piece, Gpa at) {
+    const std::uint64_t inside = at - piece.first;
+    return {.hpa = piece.hpa + inside,
+            .contiguous = (piece.last - at) + 1,
+            .region = piece.region,
+            .offset = piece.offset + inside,
+            .permissions = piece.permissions,
+            .references = 0};
+  }
+  // What find_piece cannot say. A failure has no place for the references that led to it;
+  // `references`, if given, grows by them.
+  [[nodiscard]] Result<Landing, FaultReason> resolve_slowly(
+      Gpa at, std::uint64_t longest, std::uint32_t* references = nullptr) const;
+  [[nodiscard]] Result<Landing, FaultReason> resolve_in_two_steps(Gpa at,
+                                                                  std::uint32_t* references) const;
 
   // Constant after construction.
   std::shared_ptr<const GuestMemory> memory_;
   std::shared_ptr<const HostMap> host_map_;
   DirtySink* dirty_;
-  bool few_ = false;  // 1…kFew pieces
+  std::shared_ptr<const PrivatePages> private_pages_;
+  MemoryWitness* witness_;
+  bool few_ = false;         // 1…kFew pieces, none of which has private pages
+  bool searchable_ = false;  // any number of such
   // With few: the byte before the first of every piece but the first one; the rest is beyond reach.
   std::array<std::uint64_t, kFew - 1> lasts_before_{};
-  std::array<Words, kFew> words_{};  // of the first pieces
+  std::array<Words, kFew> words_{};  // of the first pieces; none of them with a witness
   std::vector<Piece> pieces_;        // sorted; empty if the host map is not a list of slots
 };
 

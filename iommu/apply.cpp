@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Transitions: all of one is checked, then all of it takes hold, and then one completion covers it.
+#include <algorithm>
+#include <utility>
+
+#include "base/seam.h"
+#include "iommu/core.h"
+
+namespace weir::core {
+namespace {
+
+// As whole pages: a pin that holds a part of one is covered.
+[[nodiscard]] AddressRange<Gpa> pages_of(AddressRange<Gpa> range) {
+  return {range.first.page_base(kPageLg2), Gpa(range.last.value() | (kPageSize - 1))};
+}
+
+// Whether windows are what it lives by, or would if it were confined.
+[[nodiscard]] bool has_no_unit(const Route& route, const Port& port) {
+  return route.unit == nullptr && (route.kind != Route::Kind::kNone || port.pool.has_value());
+}
+
+}  // namespace
+
+std::optional<std::string> Routes::why_not(const Transition& transition) const {
+  for (const auto& move : transition.pools)
+    if (move.window)
+      if (auto why = why_no_window(*move.window)) return why;
+  for (const auto& ranges : {transition.made_private, transition.made_shared})
+    for (const auto& range : ranges)
+      if (range.first > range.last) return "a range of pages ends before it begins";
+  for (const auto& confinement : transition.confinements) {
+    const bool moves = std::ranges::any_of(
+        transition.pools, [&](const auto& move) { return move.pool == confinement.pool; });
+    if (!moves && !pools_.contains(confinement.pool))
+      return "no window was declared for pool " + std::to_string(confinement.pool.value);
+    if (!confinement.function) continue;
+    const Port* port = core_.find_port(*confinement.function);
+    if (port == nullptr) return name_of(*confinement.function) + " is not attached";
+    // Under the lock no route is replaced.
+    if (!has_no_unit(port->route(), *port))
+      return name_of(*confinement.function) +
+             to_words(port->route()) + ": only a machine reset with other tables takes it away";
+  }
+  return std::nullopt;
+}
+
+// The guest's own structures have to say so already.
+std::optional<std::string> Routes::why_not(const Transition::GroupTurn& turn) const {
+  using iotlb::ContextKind;
+  for (const Requester function : turn.functions) {
+    const Port* port = core_.find_port(function);
+    if (port == nullptr) return name_of(function) + " is not attached";
+    auto& slot = core_.bursts.slot();
+    core_.bursts.enter(slot);
+    std::optional<ContextKind> kind;
+    const Route& route = port->route();
+    const bool translates = route.unit != nullptr && route.unit->mode() != UnitMode::kOff;
+    if (translates) {
+      const Request request = make_request(route, Iova(0), 1, Access::kRead, {});
+      if (const auto context = route.unit->unit->read_context(request, core_.memory()))
+        kind = context->kind;
+    }
+    core_.leave(slot);
+    if (!translates) return name_of(function) + " is behind no unit that translates";
+    const bool as_told =
+        kind && kind != ContextKind::kBlocked &&
+        (kind == ContextKind::kPassThrough) == (turn.to == Transition::GroupTurn::To::kIdentity);
+    if (!as_told) return "the context of " + name_of(function) + " says something else";
+  }
+  return std::nullopt;
+}
+
+// As what the tables and the pools say now. What they have no place for reaches nothing.
+void Routes::replace(Port& port, Replaced& replaced) {
+  auto next = resolve(port.location, port.pool);
+  std::unique_ptr<const Route> route;
+  if (next) {
+    route = std::move(next).value();
+  } else {
+    auto nowhere = std::make_unique<Route>();
+    nowhere->requester = port.location.function;
+    nowhere->kind = Route::Kind::kNone;
+    route = std::move(nowhere);
+  }
+  replaced.covers.push_back(
+      {.scope = iotlb::Scope::kRequester, .requester = port.requester()});
+  replaced.routes.push_back(port.replace_route(std::move(route)));
+  replaced.ports.push_back(&port);
+}
+
+Result<Routes::Serials, std::string> Routes::apply(const Transition& transition) {
+  for (const auto& turn : transition.groups)
+    if (auto why = why_not(turn)) return Failure{std::move(*why)};
+  Replaced replaced;
+  Gone gone;
+  std::uint64_t number = 0;
+  {
+    const MutexLock lock(mutex_);
+    if (auto why = why_not(transition)) return Failure{std::move(*why)};
+    for (const auto& move : transition.pools) pools_[move.pool] = move.window;
+    std::set<Port*> moved;
+    for (Port* port : ports_)
+      for (const auto& confinement : transition.confinements) {
+        const bool meant = confinement.function ? confinement.function == port->requester()
+                                                : has_no_unit(port->route(), *port);
+        if (!meant || port->pool == confinement.pool) continue;
+        port->pool = confinement.pool;
+        moved.insert(port);
+      }
+    for (Port* port : ports_)
+      for (const auto& move : transition.pools)
+        if (port->pool == move.pool) moved.insert(port);
+    for (Port* port : moved) replace(*port, replaced);
+    if (!WEIR_BUG(kPagesStayShared))
+      gone.memory = core_.turn_pages(transition.made_private, transition.made_shared);
+    number = ++transitions_;
+  }
+  for (const auto& range : transition.made_private)
+    replaced.covers.push_back({.scope = iotlb::Scope::kHostRange, .host_range = pages_of(range)});
+  // Before the tickets are given: a completion says that everybody has heard of it (L1).
+  core_.shadows.replaced(replaced.ports);
+  if (!transition.made_private.empty() || !transition.made_shared.empty())
+    core_.shadows.pages_turned();
+  Serials serials;
+  for (const auto& turn : transition.groups)
+    for (const Requester function : turn.functions) {
+      replaced.covers.push_back({.scope = iotlb::Scope::kRequester, .requester = function});
+      if (const std::uint64_t serial = core_.forget_context(function)) serials.push_back(serial);
+    }
+  if (core_.sinks.transitions != nullptr) core_.sinks.transitions->on_transition(number, transition);
+  for (const auto& what : replaced.covers) core_.books.invalidation(what, {});
+  if (replaced.covers.empty()) return serials;
+  gone.routes = std::move(replaced.routes);
+  const std::uint64_t serial = core_.tracker.issue_all(std::nullopt, replaced.covers);
+  core_.retire(serial, std::move(gone));
+  if (serial != 0 && !WEIR_BUG(kTransitionNotAwaited)) serials.push_back(serial);
+  return serials;
+}
+
+Gone Routes::reset(std::optional<Coverage> tables) {
+  Replaced replaced;
+  {
+    const MutexLock lock(mutex_);
+    if (tables) coverage_ = std::move(*tables);
+    pools_ = declared_;
+    for (Port* port : ports_) {
+      port->pool = port->declared_pool;
+      replace(*port, replaced);
+    }
+  }
+  core_.shadows.replaced(replaced.ports);
+  return {.routes = std::move(replaced.routes)};
+}
+
+}  // namespace weir::core
