@@ -47,15 +47,16 @@ void ask(const Result<Coverage, TableError>& coverage, Bytes bytes) {
 }
 
 // REQUIRES: a whole table, as a parser accepted it.
-template <typename Parsed, typename Write>
-void check(const Result<Parsed, TableError>& parsed, Bytes bytes, const Write& write) {
+template <typename Parsed, typename Write, typename Cover>
+void check(const Result<Parsed, TableError>& parsed, Bytes bytes, const Write& write,
+           const Cover& cover) {
   if (!parsed) return check_error(parsed.error(), bytes);
   const auto written = write(*parsed);
   require(written.ok(), "what was read cannot be written");
   require(written->size() <= bytes.size() &&
               std::equal(written->begin(), written->end(), bytes.begin()),
           "what was written is not what was read");
-  ask(coverage_of(*parsed), bytes);
+  ask(cover(*parsed), bytes);
 }
 
 // Most inputs have the right signature, length and checksum, so that what lies behind is reached.
@@ -100,15 +101,18 @@ void run(const std::uint8_t* data, std::size_t size) {
   switch (which % 5) {
     case 0: {
       const auto table = table_of(data, size, "DMAR", mend);
-      return check(vtd::parse_dmar(table), table, vtd::write_dmar);
+      return check(vtd::parse_dmar(table), table, vtd::write_dmar,
+                   [](const vtd::dmar::Table& t) { return vtd::coverage_of(t); });
     }
     case 1: {
       const auto table = table_of(data, size, "IVRS", mend);
-      return check(amdvi::parse_ivrs(table), table, amdvi::write_ivrs);
+      return check(amdvi::parse_ivrs(table), table, amdvi::write_ivrs,
+                   [](const amdvi::ivrs::Table& t) { return amdvi::coverage_of(t); });
     }
     case 2: {
       const auto table = table_of(data, size, "VIOT", mend);
-      return check(virtio_iommu::parse_viot_table(table), table, virtio_iommu::write_viot);
+      return check(virtio_iommu::parse_viot_table(table), table, virtio_iommu::write_viot,
+                   [](const virtio_iommu::viot::Table& t) { return virtio_iommu::coverage_of(t); });
     }
     case 3: {
       const auto tree = tree_of(data, size, mend);

@@ -67,10 +67,11 @@ void expect_truth(const Topology& t, const std::vector<std::byte>& bytes, Format
 
 // Moves every bus that is not a root's, as a guest may.
 void renumber(Topology& t) {
-  for (std::uint32_t i = 0; i < t.functions(); ++i)
-    if (is_bridge(t[{i}].kind))
-      ASSERT_TRUE(t.renumber({i}, static_cast<std::uint8_t>(t[{i}].secondary + 0x40),
-                             static_cast<std::uint8_t>(t[{i}].subordinate + 0x40)));
+  for (std::uint32_t i = 0; i < t.functions(); ++i) {
+    if (!is_bridge(t[{i}].kind)) continue;
+    const auto moved = [](std::uint8_t bus) { return static_cast<std::uint8_t>(bus + 0x40); };
+    ASSERT_TRUE(t.renumber({i}, moved(t[{i}].secondary), moved(t[{i}].subordinate)));
+  }
 }
 
 constexpr unsigned kMachines = 100'000;
