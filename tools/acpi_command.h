@@ -14,11 +14,11 @@ namespace weir::tools {
 struct AcpiOptions {
   enum class Task : std::uint8_t { kShow, kAudit, kBuild, kDiff };
   Task task = Task::kShow;
-  std::string file;
-  std::string other;     // diff: the second
-  std::string output;    // build
-  std::string topology;  // audit: empty for the table alone
-  bool json = false;     // show
+  std::string file{};
+  std::string other{};     // diff: the second
+  std::string output{};    // build
+  std::string topology{};  // audit: empty for the table alone
+  bool json = false;       // show
 };
 
 // What was asked for goes to `out`, the cause to `err` (one line: file, offset, cause) where a file

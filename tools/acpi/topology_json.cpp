@@ -135,7 +135,8 @@ class Reader {
     o.take("bus", root.bus);
     o.take("last_bus", root.last_bus);
     o.finish();
-    roots_[root.name] = topology_.add(std::move(root));
+    const std::string name = root.name;
+    roots_[name] = topology_.add(std::move(root));
   }
 
   [[nodiscard]] static std::uint32_t look_up(const Object& o, const char* field, const Names& names,

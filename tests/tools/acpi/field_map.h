@@ -65,10 +65,12 @@ class FieldMap {
     const std::size_t at = next_;
     put(next_ - base_, text.data(), text.size());
     put(next_ - base_, rest.data(), rest.size());
-    // One field, with what fills it up.
-    borders_.insert(at);
+    // The name with its zero byte, and what fills it up.
+    borders_.insert(at + text.size() + 1);
   }
+  // Raw: padding, into which iasl reads fields of its own.
   void rest(std::string_view, std::vector<std::byte>& bytes) {
+    for (std::size_t i = 0; i < bytes.size(); ++i) borders_.insert(next_ + i);
     put(next_ - base_, bytes.data(), bytes.size());
   }
   void some(std::string_view, std::vector<std::byte>& bytes, std::size_t) { rest("", bytes); }

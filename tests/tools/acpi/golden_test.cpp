@@ -146,8 +146,12 @@ TEST(Golden, IaslUnderstandsAndMakesTheSame) {
     EXPECT_GT(decoded.fields.size(), 20U);
     Bytes again = iasl_compile(scratch, decoded);
     ASSERT_EQ(again.size(), built->size());
-    // The compiler's own id and version (28 to 35), and with them the checksum.
+    // The compiler's own id and version (28 to 35), and with them the checksum. What this iasl
+    // still calls reserved it shows but compiles to 0: the size of a DRHD's registers, EFR2.
     for (std::size_t i = 28; i < 36; ++i) again[i] = (*built)[i];
+    for (const IaslField& field : decoded.fields)
+      for (std::size_t i = 0; field.name == "Reserved" && i < field.length; ++i)
+        again[field.offset + i] = (*built)[field.offset + i];
     again[9] = (*built)[9];
     EXPECT_EQ(hex_text(again), hex_text(*built));
   }

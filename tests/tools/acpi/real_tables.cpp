@@ -29,10 +29,8 @@ namespace fs = std::filesystem;
 [[nodiscard]] Bytes value_of(const std::string& text, std::size_t length) {
   Bytes bytes;
   if (text.starts_with('"')) {
-    for (std::size_t i = 1; i < text.size() && text[i] != '"'; ++i) {
-      if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    for (std::size_t i = 1; i < text.size() && text[i] != '"'; ++i)
       bytes.push_back(static_cast<std::byte>(text[i]));
-    }
     bytes.resize(length);
     return bytes;
   }
