@@ -27,7 +27,6 @@ struct Machine {
     topology.add({.name = "net", .devfn = slot(5), .wish = Wish::unit(1)});
     topology.add(InterruptSource{.id = 32, .as = Requester::from_bdf(0, 0x14, 0), .unit = 0});
     table = ivrs_of(topology).value();
-    facts.topology = &topology;
   }
   // Of the definitions that count.
   [[nodiscard]] ivrs::Ivhd& unit(std::size_t which) {
@@ -35,7 +34,7 @@ struct Machine {
   }
   [[nodiscard]] Rules audit() const {
     Rules rules;
-    for (const Finding& finding : audit_ivrs(table, facts, registers)) {
+    for (const Finding& finding : audit_ivrs(table, {.topology = &topology}, registers)) {
       EXPECT_NE(std::string(finding.source), "");
       if (finding.severity >= Severity::kWarning) rules.emplace_back(finding.rule);
     }
@@ -44,7 +43,6 @@ struct Machine {
 
   Topology topology;
   ivrs::Table table;
-  AuditedMachine facts;
   std::vector<AuditedRegisters> registers{{0xfed80000, 0x840, 0x800}, {0xfee00000, 0x840, 0x800}};
 };
 

@@ -54,7 +54,6 @@ struct Machine {
         .path = "\\_SB.I2C0", .as = Requester::from_bdf(0, 0x15, 0), .wish = Wish::unit(1)});
     topology.add(ReservedRegion{.first = 0x7a000000, .last = 0x7a000fff, .functions = {usb}});
     table = dmar_of(topology, {.host_address_bits = 39, .interrupt_remapping = true}).value();
-    facts.topology = &topology;
     facts.physical_bits = 39;
     facts.highest_apic_id = 7;
     facts.reserved_memory = {{0x7a000000, 0x7affffff}};
@@ -65,7 +64,11 @@ struct Machine {
       if (auto* found = std::get_if<T>(&s); found != nullptr && which-- == 0) return *found;
     std::abort();
   }
-  [[nodiscard]] Rules audit() const { return rules(audit_dmar(table, facts, registers)); }
+  [[nodiscard]] Rules audit() const {
+    AuditedMachine machine = facts;
+    machine.topology = &topology;
+    return rules(audit_dmar(table, machine, registers));
+  }
 
   Topology topology;
   FunctionId disk, usb, net;

@@ -122,7 +122,8 @@ Decoded iasl_decode(const Scratch& scratch, std::span<const std::byte> table) {
       IaslField field{.offset = std::stoul(found[1]),
                       .length = std::stoul(found[2]),
                       .name = found[3],
-                      .value = {}};
+                      .value = {},
+                      .text = found[4].str().starts_with('"')};
       field.value = value_of(found[4], field.length);
       decoded.fields.push_back(std::move(field));
     }

@@ -40,7 +40,8 @@ struct IaslField {
   std::size_t offset = 0;
   std::size_t length = 0;
   std::string name;
-  Bytes value;  // as bytes of the table; empty: of a form that is none
+  Bytes value;        // as bytes of the table; empty: of a form that is none
+  bool text = false;  // shown as characters, with a blank for what is none
 };
 
 struct Decoded {

@@ -59,8 +59,11 @@ TEST(RealTables, SayWhatIaslSays) {
     for (const IaslField& field : theirs.fields) {
       if (is_worked_out(field)) continue;
       ASSERT_FALSE(field.value.empty()) << file << ": " << field.name;
-      EXPECT_EQ(ours.at(field.offset, field.length), field.value)
-          << file << " at " << field.offset << ": " << field.name;
+      Bytes held = ours.at(field.offset, field.length);
+      const auto is_shown = [](std::byte b) { return b == std::byte{0} || b >= std::byte{' '}; };
+      for (std::byte& b : held)
+        if (field.text && !is_shown(b)) b = std::byte{' '};
+      EXPECT_EQ(held, field.value) << file << " at " << field.offset << ": " << field.name;
       ++compared;
     }
   }
