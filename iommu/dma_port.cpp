@@ -73,11 +73,11 @@ DmaPort::Burst::~Burst() {
 DmaPort::DmaPort(std::unique_ptr<core::Port> port) : port_(std::move(port)) {}
 DmaPort::~DmaPort() {
   const RecordedScope scope(port_->core.recorder,
-                            {.what = What::kDetach, .requester = port_->requester()});
+                            {.what = What::kDetach, .requester = port_->number()});
   port_.reset();
 }
 
-Requester DmaPort::requester() const { return port_->requester(); }
+Requester DmaPort::requester() const { return port_->number(); }
 
 Result<Translation, Fault> DmaPort::translate(Iova iova, std::uint64_t size, Access access,
                                               const DmaAttributes& attributes) {
