@@ -75,8 +75,11 @@ void UnitCore::drop(const iotlb::Invalidation& what) {
   if (!what.is_context_scope() && !WEIR_BUG(kWalkCacheForgotten))
     walk_entries = walk_caches.invalidate(what);
   if (WEIR_BUG(kStage2RangeForgotten) && what.scope == iotlb::Scope::kStage2Range) return;
-  iotlb::Removed removed =
-      what.is_context_scope() ? contexts.invalidate(what) : iotlb.invalidate(what);
+  const bool forgotten = WEIR_BUG(kPagesForgotten) && (what.scope == iotlb::Scope::kRange ||
+                                                       what.scope == iotlb::Scope::kStage2Range);
+  iotlb::Removed removed = what.is_context_scope() ? contexts.invalidate(what)
+                           : forgotten             ? iotlb::Removed{}
+                                                   : iotlb.invalidate(what);
   removed.walk_entries = walk_entries;
   core_.books.invalidation(what, removed);
   if (core_.recorder != nullptr) core_.recorder->on_invalidation(id_, what, removed);
