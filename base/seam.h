@@ -35,6 +35,7 @@ enum class Bug : std::uint8_t {
   kPartialSuperpage,
   kPasidForgotten,
   kStage2RangeForgotten,
+  kPagesForgotten,
   kHostRangeForgotten,
   kWalkCacheForgotten,
   kGenerationWrap,

@@ -7,6 +7,7 @@ find_dependency(TBB)
 find_dependency(Boost)
 find_dependency(spdlog)
 find_dependency(LibLZMA)
+find_dependency(zstd)
 find_dependency(nlohmann_json)
 
 include("${CMAKE_CURRENT_LIST_DIR}/weir-targets.cmake")

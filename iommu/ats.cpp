@@ -87,25 +87,57 @@ void send_page_request(State& burst, const PageRequest& request) {
 
 namespace weir {
 
+using What = RecordedCall::What;
+
 void DmaPort::set_ats_device(std::shared_ptr<AtsDevice> device) {
+  const RecordedScope scope(port_->core.recorder, {.what = What::kAtsDevice,
+                                                   .requester = port_->requester(),
+                                                   .words = {device != nullptr}});
   port_->core.device_tlbs.attach(port_->requester(), std::move(device), port_->untrusted);
 }
 
 AtsTranslation DmaPort::request_translation(Iova iova, const AtsRequest& attributes) {
   Burst burst(*this);
-  return core::translate_for_device(burst.state_, attributes, iova);
+  RecordedScope scope(
+      port_->core.recorder,
+      {.what = What::kAtsQuestion,
+       .requester = burst.state_.route->requester,
+       .pasid = attributes.pasid,
+       .words = {iova.value(),
+                 attribute_bits(attributes.privileged, attributes.execute,
+                                AddressType::kTranslationRequest),
+                 attributes.no_write}});
+  core::note_form(burst.state_, PieceForm::kQuestion);
+  const AtsTranslation answer = core::translate_for_device(burst.state_, attributes, iova);
+  scope.answer({static_cast<std::uint64_t>(answer.status), answer.page_lg2, answer.output.value(),
+                answer.permissions.bits()});
+  return answer;
 }
 
 bool DmaPort::acknowledge_invalidation(std::uint32_t id) {
   core::IommuCore& core = port_->core;
+  RecordedScope scope(core.recorder, {.what = What::kAtsAcknowledge,
+                                      .requester = port_->requester(),
+                                      .words = {id}});
   const bool owed = core.device_tlbs.acknowledge(port_->requester(), id);
   if (owed && core.tracker.waiting()) core.poll();
+  scope.answer({owed});
   return owed;
 }
 
 void DmaPort::request_page(PageRequest request) {
   request.requester = port_->requester();
   Burst burst(*this);
+  const std::uint64_t flags = (request.last ? 1U : 0U) | (request.read ? 2U : 0U) |
+                              (request.write ? 4U : 0U) | (request.execute ? 8U : 0U) |
+                              (request.privileged ? 16U : 0U) | (request.private_data ? 32U : 0U);
+  const auto private_data = request.private_data.value_or(std::array<std::uint64_t, 2>{});
+  const RecordedScope scope(port_->core.recorder,
+                            {.what = What::kPageRequest,
+                             .requester = request.requester,
+                             .pasid = request.pasid,
+                             .words = {request.page.value(), request.group, flags, private_data[0],
+                                       private_data[1]}});
   core::send_page_request(burst.state_, request);
 }
 

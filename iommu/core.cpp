@@ -54,12 +54,15 @@ IommuCore::IommuCore(IommuConfig config)
       caches(config.caches),
       pin_limit(config.pin_limit),
       device_tlb_limit(config.device_tlb_limit),
+      recorder(config.recorder),
       log(config.sinks.log),
       ports_(std::make_unique<Ports>()) {
+  if (recorder != nullptr) recorder->on_config(config);
   const MutexLock lock(memory_change_);
   // Relaxed: nobody else is here yet.
   memory_.store(snapshot(std::move(config.memory), std::move(config.host_map)).release(),
                 std::memory_order_relaxed);
+  if (recorder != nullptr) recorder->on_memory(memory());
 }
 
 IommuCore::~IommuCore() {
@@ -75,7 +78,7 @@ std::unique_ptr<const pagetables::PhysicalMemory> IommuCore::snapshot(
   if (reads_tables && caches.host_map_entries != 0)
     host_map = std::make_shared<CachedHostMap>(std::move(host_map), caches.host_map_entries);
   return std::make_unique<const pagetables::PhysicalMemory>(std::move(memory), std::move(host_map),
-                                                            sinks.dirty, private_pages_);
+                                                            sinks.dirty, private_pages_, recorder);
 }
 
 std::uint64_t IommuCore::host_map_changed(AddressRange<Gpa> range) {
@@ -95,6 +98,7 @@ std::uint64_t IommuCore::change_memory(std::shared_ptr<const GuestMemory> memory
   {
     const MutexLock lock(memory_change_);
     auto next = snapshot(std::move(memory), std::move(host_map));
+    if (recorder != nullptr) recorder->on_memory(*next);
     // Acquire-release: pairs with memory(); what the new snapshot points to is complete.
     old.reset(memory_.exchange(next.release(), std::memory_order_acq_rel));
   }
@@ -139,8 +143,10 @@ void IommuCore::free_retired() {
 void IommuCore::leave(iotlb::BurstRegistry::Slot& slot) {
   const std::uint64_t oldest = bursts.leave(slot);
   WEIR_SEAM(kBurstLeft);
-  if (tracker.held_up_by(oldest)) [[unlikely]]
+  if (tracker.held_up_by(oldest)) [[unlikely]] {
+    const RecordedScope scope(recorder, {.what = RecordedCall::What::kPoll});
     poll();
+  }
 }
 
 // One thread at a time does the work; another's request is noted and makes the first go round

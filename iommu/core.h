@@ -22,6 +22,7 @@
 #include "iommu/dma_port.h"
 #include "iommu/iommu.h"
 #include "iommu/log.h"
+#include "iommu/recorder.h"
 #include "iommu/route.h"
 #include "iommu/routes.h"
 #include "iommu/shadows.h"
@@ -60,8 +61,9 @@ class UnitCore final : public UnitHost {
   [[nodiscard]] bool settled(Ticket ticket) override;
   void log(LogLevel level, LogTopic topic, std::string_view line) override;
   void raise(Msi msi) override;
+  [[nodiscard]] Recorder* recorder() override;
 
-  [[nodiscard]] std::uint64_t register_base() const { return register_base_; }
+  [[nodiscard]] std::uint64_t register_base() const override { return register_base_; }
   [[nodiscard]] UnitMode mode() const {
     // Acquire: pairs with set_mode; who sees translation on sees the root it was turned on with.
     return mode_.load(std::memory_order_acquire);
@@ -112,9 +114,11 @@ class Port {
 
   // Constant after construction.
   IommuCore& core;
+  const bool recorded;  // every piece
 
   // Atomic.
   std::atomic<bool> bus_master{true};
+  std::atomic<bool> open;  // bus master, and no piece is recorded: the short way may be taken
   // Translated requests are refused: the function owes an acknowledgement. Shared with DeviceTlbs.
   const std::shared_ptr<DeviceTlbs::Blocked> untrusted{
       std::make_shared<DeviceTlbs::Blocked>(false)};
@@ -176,6 +180,7 @@ class IommuCore {
   const CacheOptions caches;
   const Clock::Duration pin_limit;
   const Clock::Duration device_tlb_limit;
+  Recorder* const recorder;
 
   iotlb::BurstRegistry bursts;
   iotlb::FlushTracker tracker{bursts, &clock};
@@ -228,6 +233,12 @@ class IommuCore {
           .address_type = attributes.address_type,
           .privileged = attributes.privileged,
           .execute = attributes.execute};
+}
+
+// The piece of a transfer that is about to be asked for, for whoever records it.
+inline void note_form(DmaPort::Burst::State& burst, PieceForm form) {
+  if (burst.recorder != nullptr) [[unlikely]]
+    burst.form = form;
 }
 
 // The way of a request (translate.cpp): the numbered steps.

@@ -10,6 +10,25 @@ namespace weir {
 namespace {
 
 using core::make_request;
+using What = RecordedCall::What;
+
+[[nodiscard]] std::uint64_t bits_of(const DmaAttributes& a) {
+  return attribute_bits(a.privileged, a.execute, a.address_type);
+}
+
+// A request that fails before anybody asks what it means.
+[[nodiscard]] Failure<Fault> unanswered(DmaPort::Burst::State& burst, const Request& request,
+                                        PieceForm form, FaultReason reason) {
+  const RecordedScope scope(
+      burst.port.core.recorder,
+      {.what = What::kUnanswered,
+       .requester = request.requester,
+       .pasid = request.pasid,
+       .words = {static_cast<std::uint64_t>(form), request.iova.value(), request.size,
+                 static_cast<std::uint64_t>(request.access),
+                 attribute_bits(request.privileged, request.execute, request.address_type)}});
+  return Failure{core::fail(burst, request, reason)};
+}
 
 [[nodiscard]] bool wraps(Iova iova, std::uint64_t size) {
   return size != 0 && iova + (size - 1) < iova;
@@ -29,16 +48,26 @@ using core::make_request;
 
 DmaPort::Burst::Burst(DmaPort& port)
     : state_{.port = *port.port_, .slot = port.port_->core.bursts.slot()} {
+  if (state_.port.recorded) [[unlikely]]
+    (state_.recorder = state_.port.core.recorder)->take_turn();
   state_.port.core.bursts.enter(state_.slot);
   state_.route = &state_.port.route();
 }
 
-DmaPort::Burst::~Burst() { state_.port.core.leave(state_.slot); }
+DmaPort::Burst::~Burst() {
+  state_.port.core.leave(state_.slot);
+  if (state_.recorder != nullptr) [[unlikely]]
+    state_.recorder->end_turn();
+}
 
 // ---- DmaPort
 
 DmaPort::DmaPort(std::unique_ptr<core::Port> port) : port_(std::move(port)) {}
-DmaPort::~DmaPort() = default;
+DmaPort::~DmaPort() {
+  const RecordedScope scope(port_->core.recorder,
+                            {.what = What::kDetach, .requester = port_->requester()});
+  port_.reset();
+}
 
 Requester DmaPort::requester() const { return port_->requester(); }
 
@@ -53,9 +82,12 @@ template <typename Copy>
 Result<Done, Fault> DmaPort::transfer(Iova iova, std::uint64_t size, Access access,
                                       const DmaAttributes& attributes, Copy copy) {
   Burst burst(*this);
+  const PieceForm form = writes(access) ? PieceForm::kWrite : PieceForm::kRead;
   if (wraps(iova, size))
-    return Failure{core::fail(burst.state_, make_request(*burst.state_.route, iova, size, access, attributes),
-                              FaultReason::kAddressWraps)};
+    return unanswered(burst.state_,
+                      make_request(*burst.state_.route, iova, size, access, attributes), form,
+                      FaultReason::kAddressWraps);
+  core::note_form(burst.state_, form);
   for (std::uint64_t done = 0; done < size;) {
     const Request request = make_request(*burst.state_.route, iova + done, size - done, access, attributes);
     burst.state_.completed = done;
@@ -102,7 +134,8 @@ Result<std::uint64_t, Fault> DmaPort::atomic(Iova iova, const DmaAttributes& att
   Burst burst(*this);
   const Request request = make_request(*burst.state_.route, iova, kWord, Access::kReadWrite, attributes);
   if (iova.value() % kWord != 0)
-    return Failure{core::fail(burst.state_, request, FaultReason::kMisaligned)};
+    return unanswered(burst.state_, request, PieceForm::kAtomic, FaultReason::kMisaligned);
+  core::note_form(burst.state_, PieceForm::kAtomic);
   const auto piece = core::translate(burst.state_, request);
   if (!piece) return Failure{piece.error()};
   if (piece->length < kWord) return Failure{core::refuse(burst.state_, request, piece->outcome)};
@@ -136,10 +169,13 @@ Result<std::uint64_t, Fault> DmaPort::fetch_add(Iova iova, std::uint64_t value,
 std::optional<Translation> DmaPort::peek(Iova iova, Access access,
                                          const DmaAttributes& attributes) {
   Burst burst(*this);
+  if (burst.state_.recorder != nullptr) burst.state_.recorder->on_peek();
   return core::peek(burst.state_, make_request(*burst.state_.route, iova, 1, access, attributes));
 }
 
 Result<std::unique_ptr<Listening>, std::string> DmaPort::listen(MapListener& listener) {
+  if (port_->core.recorder != nullptr)
+    return Failure{std::string("the machine is being recorded")};
   auto shadow = std::make_unique<core::Shadow>(*port_, listener);
   // A function without a unit has nothing that a guest would announce.
   if (const core::UnitCore* unit = shadow->unit()) {
@@ -160,6 +196,13 @@ Result<std::unique_ptr<Listening>, std::string> DmaPort::listen(MapListener& lis
 Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
                                 const DmaAttributes& attributes) {
   Burst burst(*this);
+  RecordedScope scope(port_->core.recorder,
+                      {.what = What::kPin,
+                       .requester = burst.state_.route->requester,
+                       .pasid = attributes.pasid,
+                       .words = {iova.value(), size, static_cast<std::uint64_t>(access),
+                                 bits_of(attributes)}});
+  core::note_form(burst.state_, PieceForm::kMap);
   const Request whole = make_request(*burst.state_.route, iova, size, access, attributes);
   if (size == 0 || wraps(iova, size))
     return Failure{core::fail(burst.state_, whole, FaultReason::kAddressWraps)};
@@ -180,7 +223,10 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
     auto piece = core::translate(burst.state_, request);
     if (done == 0) context_changes = burst.state_.context_changes;
     record.several_tags |= context_changes != burst.state_.context_changes;
-    if (!piece) return Failure{piece.error()};
+    if (!piece) {
+      scope.answer({0, static_cast<std::uint64_t>(piece.error().reason)});
+      return Failure{piece.error()};
+    }
     // Nobody would tell that a pin has to end where the guest's flushes are not heard of.
     const bool unheard = burst.state_.context.coherence == iotlb::Coherence::kVerified;
     if (piece->host == nullptr || unheard)
@@ -200,6 +246,7 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
   pin.port_ = port_.get();
   pin.writable_ = writes(access);
   pin.id_ = core.tracker.add_pin(std::move(record));
+  scope.answer({pin.id_, pin.spans_.size(), pin.spans_.front().gpa.value()});
   return pin;
 }
 
@@ -218,6 +265,7 @@ Pin& Pin::operator=(Pin&& other) noexcept {
 void Pin::release() {
   if (port_ == nullptr) return;
   core::IommuCore& core = std::exchange(port_, nullptr)->core;
+  const RecordedScope scope(core.recorder, {.what = What::kPinEnd, .words = {id_}});
   if (writable_) {
     auto& slot = core.bursts.slot();
     core.bursts.enter(slot);

@@ -34,6 +34,7 @@
 #include "base/result.h"
 #include "iommu/ats.h"
 #include "iommu/map_listener.h"
+#include "iommu/recorder.h"
 #include "iommu/stats.h"
 #include "iotlb/bursts.h"
 #include "iotlb/context.h"
@@ -133,6 +134,8 @@ class DmaPort {
       iotlb::IotlbKey key{};
       std::uint64_t ready_changes = 0;
       std::uint64_t last_input = 0;
+      Recorder* recorder = nullptr;  // has its turn; null: nobody records
+      PieceForm form = PieceForm::kTranslate;
     };
 
    private:

@@ -30,8 +30,10 @@ using State = DmaPort::Burst::State;
 
 }  // namespace
 
-Result<Done, Fault> deliver_interrupt(State& burst, const Request& request,
-                                      std::span<const std::byte> data) {
+namespace {
+
+[[nodiscard]] Result<Done, Fault> deliver(State& burst, const Request& request,
+                                          std::span<const std::byte> data) {
   constexpr std::size_t kMessageBytes = 4;
   if (data.size() != kMessageBytes || request.iova.page_offset(2) != 0)
     return Failure{refuse(burst, request, Outcome::kInterrupt, FaultReason::kInterruptMalformed)};
@@ -46,9 +48,24 @@ Result<Done, Fault> deliver_interrupt(State& burst, const Request& request,
     if (!*notification) return Done{};
     remapped->msi = **notification;
   }
+  if (Recorder* recorder = burst.port.core.recorder)
+    recorder->on_device_msi(burst.route->requester, remapped->msi);
   if (InterruptSink* sink = burst.port.core.sinks.interrupts)
     sink->on_device_interrupt(burst.route->requester, *remapped);
   return Done{};
+}
+
+}  // namespace
+
+Result<Done, Fault> deliver_interrupt(State& burst, const Request& request,
+                                      std::span<const std::byte> data) {
+  RecordedScope scope(burst.port.core.recorder, {.what = RecordedCall::What::kMessage,
+                                                 .requester = request.requester,
+                                                 .words = {request.iova.value(), data.size()},
+                                                 .data = data});
+  auto delivered = deliver(burst, request, data);
+  scope.answer({delivered ? 1U : 0U});
+  return delivered;
 }
 
 Result<RemappedInterrupt, Fault> resolve_interrupt(const Port& port, Msi msi) {
@@ -72,6 +89,7 @@ Result<Done, Fault> send_interrupt(Port& port, Msi msi) {
   auto& slot = core.bursts.slot();
   core.bursts.enter(slot);
   State burst{.port = port, .slot = slot, .route = &port.route()};
+  if (port.recorded) burst.recorder = core.recorder;
   const Request request =
       make_request(*burst.route, Iova(msi.address), sizeof msi.data, Access::kWrite, {});
   const auto send = [&]() -> Result<Done, Fault> {
@@ -79,7 +97,7 @@ Result<Done, Fault> send_interrupt(Port& port, Msi msi) {
       return Failure{fail(burst, request, FaultReason::kInterruptMalformed)};
     const auto booked = translate(burst, request);
     if (!booked) return Failure{booked.error()};
-    return deliver_interrupt(burst, request, std::as_bytes(std::span(&msi.data, 1)));
+    return deliver(burst, request, std::as_bytes(std::span(&msi.data, 1)));
   };
   const auto sent = send();
   core.leave(slot);

@@ -9,6 +9,8 @@
 
 namespace weir {
 
+using What = RecordedCall::What;
+
 bool Change::complete() const { return settled_ == nullptr || settled_(); }
 
 Iommu::Iommu(IommuConfig config) : core_(std::make_unique<core::IommuCore>(std::move(config))) {}
@@ -19,6 +21,7 @@ Result<Done, TableError> Iommu::use_tables(const TableParser& parser,
   auto parsed = parser.parse(table);
   if (!parsed) return Failure{parsed.error()};
   core_->routes.use(std::move(parsed).value());
+  if (core_->recorder != nullptr) core_->recorder->on_table(table);
   return Done{};
 }
 
@@ -35,6 +38,11 @@ void Iommu::install_unit(UnitHost& host, std::unique_ptr<Unit> unit) {
 
 Result<Done, std::string> Iommu::declare_pool(PoolId pool, const Window& window) {
   if (auto why = why_no_window(window)) return Failure{std::move(*why)};
+  const RecordedScope scope(
+      core_->recorder,
+      {.what = What::kDeclarePool,
+       .words = {pool.value, window.range.first.value(), window.range.last.value(),
+                 window.to.value(), window.rights.bits()}});
   core_->routes.declare(pool, window);
   return Done{};
 }
@@ -43,6 +51,14 @@ Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& loca
                                                             std::optional<PoolId> pool) {
   auto port = core_->routes.attach(location, pool);
   if (!port) return Failure{std::move(port).error()};
+  const Requester alias = location.alias.value_or(location.function);
+  const RecordedScope scope(
+      core_->recorder,
+      {.what = What::kAttach,
+       .requester = location.function,
+       .words = {pool ? pool->value + std::uint64_t{1} : 0,
+                 std::uint64_t{alias.segment} << 16 | alias.bdf},
+       .data = std::as_bytes(std::span(location.bridges))});
   core_->log.write(LogLevel::kInfo, LogTopic::kRoute, [&] {
     auto& slot = core_->bursts.slot();
     core_->bursts.enter(slot);
@@ -53,7 +69,10 @@ Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& loca
   return std::make_unique<DmaPort>(std::move(port).value());
 }
 
-void Iommu::poll() { core_->poll(); }
+void Iommu::poll() {
+  const RecordedScope scope(core_->recorder, {.what = What::kPoll});
+  core_->poll();
+}
 
 Change Iommu::change_for(std::vector<std::uint64_t> serials) {
   std::erase(serials, 0);
@@ -74,21 +93,34 @@ Change Iommu::change_for(std::vector<std::uint64_t> serials) {
 
 Change Iommu::change_memory(std::shared_ptr<const GuestMemory> memory,
                             std::shared_ptr<const pagetables::HostMap> host_map) {
+  const RecordedScope scope(core_->recorder, {.what = What::kMemory});
   return change_for({core_->change_memory(std::move(memory), std::move(host_map))});
 }
 
 Change Iommu::host_map_changed(AddressRange<Gpa> range) {
+  const RecordedScope scope(core_->recorder, {.what = What::kHostMapChanged,
+                                              .words = {range.first.value(), range.last.value()}});
   return change_for({core_->host_map_changed(range)});
 }
 
 Change Iommu::set_bus_master(Requester function, bool on) {
-  if (core::Port* port = core_->find_port(function))
-    // Sequentially consistent: before the epoch of the drain below.
+  const RecordedScope scope(core_->recorder,
+                            {.what = What::kBusMaster, .requester = function, .words = {on}});
+  if (core::Port* port = core_->find_port(function)) {
+    // Sequentially consistent, both: before the epoch of the drain below.
     port->bus_master.store(on, std::memory_order_seq_cst);
-  return on ? Change{} : reset_function(function);
+    port->open.store(on && !port->recorded, std::memory_order_seq_cst);
+  }
+  return on ? Change{} : end_requests(function);
 }
 
 Change Iommu::reset_function(Requester function) {
+  const RecordedScope scope(core_->recorder,
+                            {.what = What::kResetFunction, .requester = function});
+  return end_requests(function);
+}
+
+Change Iommu::end_requests(Requester function) {
   const iotlb::Invalidation what{.scope = iotlb::Scope::kRequester, .requester = function};
   core_->books.invalidation(what, {});
   core_->device_tlbs.reset(function);
@@ -96,12 +128,16 @@ Change Iommu::reset_function(Requester function) {
 }
 
 Result<Change, std::string> Iommu::apply(const Transition& transition) {
+  if (core_->recorder != nullptr) core_->recorder->on_unrecordable("transitions");
   auto serials = core_->routes.apply(transition);
   if (!serials) return Failure{std::move(serials).error()};
   return change_for(std::move(serials).value());
 }
 
-Change Iommu::reset() { return reset_to(std::nullopt); }
+Change Iommu::reset() {
+  const RecordedScope scope(core_->recorder, {.what = What::kReset});
+  return reset_to(std::nullopt);
+}
 
 Result<Change, TableError> Iommu::reset(std::span<const FirmwareTable> tables) {
   Coverage all;
@@ -110,6 +146,7 @@ Result<Change, TableError> Iommu::reset(std::span<const FirmwareTable> tables) {
     if (!parsed) return Failure{parsed.error()};
     std::ranges::move(parsed->units, std::back_inserter(all.units));
   }
+  if (core_->recorder != nullptr) core_->recorder->on_unrecordable("a reset with other tables");
   return reset_to(std::move(all));
 }
 
@@ -142,16 +179,32 @@ Result<RemappedInterrupt, Fault> Iommu::resolve_msi(Requester requester, std::ui
                                                     std::uint32_t data) {
   const core::Port* port = core_->find_port(requester);
   if (port == nullptr) return not_attached(requester, {address, data});
-  return core::resolve_interrupt(*port, {address, data});
+  RecordedScope scope(core_->recorder, {.what = What::kResolveMsi,
+                                        .requester = requester,
+                                        .words = {address, data}});
+  auto resolved = core::resolve_interrupt(*port, {address, data});
+  if (resolved)
+    scope.answer({1, resolved->msi.address, resolved->msi.data});
+  else
+    scope.answer({0, static_cast<std::uint64_t>(resolved.error().reason)});
+  return resolved;
 }
 
 Result<Done, Fault> Iommu::send_msi(Requester requester, Msi msi) {
   core::Port* port = core_->find_port(requester);
   if (port == nullptr) return not_attached(requester, msi);
-  return core::send_interrupt(*port, msi);
+  RecordedScope scope(core_->recorder, {.what = What::kSendMsi,
+                                        .requester = requester,
+                                        .words = {msi.address, msi.data}});
+  auto sent = core::send_interrupt(*port, msi);
+  scope.answer({sent ? 1U : 0U});
+  return sent;
 }
 
-bool Iommu::revoke(std::uint64_t pin) { return core_->end_pin(pin); }
+bool Iommu::revoke(std::uint64_t pin) {
+  const RecordedScope scope(core_->recorder, {.what = What::kPinEnd, .words = {pin}});
+  return core_->end_pin(pin);
+}
 
 Stats Iommu::stats() const {
   const auto sum = [&](core::Count what) {

@@ -32,6 +32,7 @@
 #include "iommu/coverage.h"
 #include "iommu/dma_port.h"
 #include "iommu/interrupts.h"
+#include "iommu/recorder.h"
 #include "iommu/sinks.h"
 #include "iommu/stats.h"
 #include "iommu/transition.h"
@@ -73,6 +74,7 @@ struct IommuConfig {
   // How long a function may be silent about an invalidation of its own TLB, where its unit says
   // nothing else. PCIe lets hardware take a minute; a device in software has no reason to.
   Clock::Duration device_tlb_limit = std::chrono::seconds(1);
+  Recorder* recorder = nullptr;  // iommu/recorder.h; the host map is memory slots then
 };
 
 // A firmware table as the guest reads it.
@@ -183,6 +185,7 @@ class Iommu {
   void install_unit(UnitHost& host, std::unique_ptr<Unit> unit);
   Change change_for(std::vector<std::uint64_t> serials);
   Change reset_to(std::optional<Coverage> tables);
+  Change end_requests(Requester function);
 
   std::unique_ptr<core::IommuCore> core_;
 };

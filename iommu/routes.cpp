@@ -9,6 +9,8 @@ namespace weir::core {
 
 Port::Port(IommuCore& core_of_port, const Location& location_of_port)
     : core(core_of_port),
+      recorded(core.recorder != nullptr && core.recorder->hears_pieces()),
+      open(!recorded),
       location(location_of_port),
       requester_(location_of_port.alias.value_or(location_of_port.function)) {}
 

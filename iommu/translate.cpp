@@ -216,6 +216,7 @@ Fault fail(State& burst, const Request& request, FaultReason reason, Stage stage
 }
 
 Fault refuse(State& burst, const Request& request, Outcome booked, FaultReason reason) {
+  if (burst.recorder != nullptr) burst.recorder->on_refused(request, reason);
   uncount(burst.slot, booked);
   const bool memory = booked != Outcome::kInterrupt;
   return fail(burst, request, reason, memory ? Stage::kHostMap : Stage::kNone);
@@ -242,7 +243,7 @@ namespace {
                                             Access access, Translation& t) {
   Port& port = burst.port;
   // Acquire: as in translate.
-  if (!port.bus_master.load(std::memory_order_acquire) || kInterruptRange.contains(iova))
+  if (!port.open.load(std::memory_order_acquire) || kInterruptRange.contains(iova))
       [[unlikely]]
     return false;
   const Route& route = *burst.route;
@@ -273,15 +274,10 @@ namespace {
   return true;
 }
 
-}  // namespace
-
-Result<Translation, Fault> translate(State& burst, const Request& request) {
+// All of them, but for the question in front whether the function may ask.
+[[nodiscard, gnu::always_inline]] inline Result<Translation, Fault> translate_asked(
+    State& burst, const Request& request) {
   Port& port = burst.port;
-  // 1. The function asks.
-  // Acquire: pairs with set_bus_master, whose drain counts on bursts of its epoch seeing it.
-  if (!port.bus_master.load(std::memory_order_acquire)) [[unlikely]]
-    return Failure{fail(burst, request, FaultReason::kBusMasterOff)};
-
   // 3. Classify what no route changes: an interrupt request is never memory.
   if (is_message(request)) [[unlikely]] {
     if (request.access != Access::kWrite)
@@ -360,6 +356,30 @@ Result<Translation, Fault> translate(State& burst, const Request& request) {
     // 6 to 8, or 9.
     return walk_and_fill(burst, request, tickets);
   }
+}
+
+// One that may not ask, or is being recorded.
+[[nodiscard, gnu::noinline]] Result<Translation, Fault> translate_closed(State& burst,
+                                                                         const Request& request) {
+  Recorder* const recorder = burst.recorder;
+  if (recorder != nullptr) recorder->before_piece(request, burst.form);
+  // Acquire: as in translate.
+  auto result = burst.port.bus_master.load(std::memory_order_acquire)
+                    ? translate_asked(burst, request)
+                    : Result<Translation, Fault>(
+                          Failure{fail(burst, request, FaultReason::kBusMasterOff)});
+  if (recorder != nullptr) recorder->after_piece(request, burst.form, result);
+  return result;
+}
+
+}  // namespace
+
+Result<Translation, Fault> translate(State& burst, const Request& request) {
+  // 1. The function asks.
+  // Acquire: pairs with set_bus_master, whose drain counts on bursts of its epoch seeing it.
+  if (!burst.port.open.load(std::memory_order_acquire)) [[unlikely]]
+    return translate_closed(burst, request);
+  return translate_asked(burst, request);
 }
 
 std::optional<Translation> peek(State& burst, const Request& request) {

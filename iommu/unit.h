@@ -25,6 +25,7 @@
 #include "base/result.h"
 #include "iommu/ats.h"
 #include "iommu/log.h"
+#include "iommu/recorder.h"
 #include "iommu/sinks.h"
 #include "iotlb/context.h"
 #include "iotlb/invalidation.h"
@@ -106,6 +107,12 @@ class UnitHost {
 
   // The unit's own interrupts (fault event, completion event).
   virtual void raise(Msi msi) = 0;
+
+  // Who hears what the guest does at the unit's front door, or null: each call there is a
+  // RecordedScope of kFrontDoor, and construction says on_unit.
+  [[nodiscard]] virtual Recorder* recorder() { return nullptr; }
+  // What names the unit in the firmware table.
+  [[nodiscard]] virtual std::uint64_t register_base() const { return 0; }
 };
 
 // What a walk may use: the memory snapshot of its burst, and the unit's walk caches with the

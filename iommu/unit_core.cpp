@@ -75,10 +75,14 @@ void UnitCore::drop(const iotlb::Invalidation& what) {
   if (!what.is_context_scope() && !WEIR_BUG(kWalkCacheForgotten))
     walk_entries = walk_caches.invalidate(what);
   if (WEIR_BUG(kStage2RangeForgotten) && what.scope == iotlb::Scope::kStage2Range) return;
-  iotlb::Removed removed =
-      what.is_context_scope() ? contexts.invalidate(what) : iotlb.invalidate(what);
+  const bool forgotten = WEIR_BUG(kPagesForgotten) && (what.scope == iotlb::Scope::kRange ||
+                                                       what.scope == iotlb::Scope::kStage2Range);
+  iotlb::Removed removed = what.is_context_scope() ? contexts.invalidate(what)
+                           : forgotten             ? iotlb::Removed{}
+                                                   : iotlb.invalidate(what);
   removed.walk_entries = walk_entries;
   core_.books.invalidation(what, removed);
+  if (core_.recorder != nullptr) core_.recorder->on_invalidation(id_, what, removed);
   // Before the ticket is given: a completion says that they have heard of it (L1).
   if (what.is_translation_scope() || what.is_context_scope()) core_.shadows.changed(*this, what);
 }
@@ -97,6 +101,7 @@ Ticket UnitCore::invalidate_all(std::span<const iotlb::Invalidation> several) {
 Ticket UnitCore::invalidate_device_tlb(const iotlb::Invalidation& what,
                                        std::optional<Clock::Duration> limit) {
   core_.books.invalidation(what, {});
+  if (core_.recorder != nullptr) core_.recorder->on_invalidation(id_, what, {});
   return booked(core_.device_tlbs.invalidate(id_, what, limit.value_or(core_.device_tlb_limit)));
 }
 
@@ -121,8 +126,11 @@ void UnitCore::log(LogLevel level, LogTopic topic, std::string_view line) {
 }
 
 void UnitCore::raise(Msi msi) {
+  if (core_.recorder != nullptr) core_.recorder->on_unit_msi(id_, msi);
   if (core_.sinks.interrupts != nullptr) core_.sinks.interrupts->on_unit_msi(id_, msi);
 }
+
+Recorder* UnitCore::recorder() { return core_.recorder; }
 
 void UnitCore::forget_context(Requester function) {
   drop({.scope = iotlb::Scope::kContextDevice, .requester = function});

@@ -24,11 +24,13 @@ FaultReason reason_of(MemoryFailure failure) {
 
 PhysicalMemory::PhysicalMemory(std::shared_ptr<const GuestMemory> memory,
                                std::shared_ptr<const HostMap> host_map, DirtySink* dirty,
-                               std::shared_ptr<const PrivatePages> private_pages)
+                               std::shared_ptr<const PrivatePages> private_pages,
+                               MemoryWitness* witness)
     : memory_(std::move(memory)),
       host_map_(std::move(host_map)),
       dirty_(dirty),
-      private_pages_(std::move(private_pages)) {
+      private_pages_(std::move(private_pages)),
+      witness_(witness) {
   if (host_map_ == nullptr)
     host_map_ = std::make_shared<MemorySlots>(MemorySlots::identity(*memory_));
   if (const auto* slots = dynamic_cast<const MemorySlots*>(host_map_.get())) join(*slots);
@@ -62,7 +64,7 @@ void PhysicalMemory::join(const MemorySlots& slots) {
   if (private_pages_ != nullptr) return;  // nothing may be found without asking
   searchable_ = !pieces_.empty();
   few_ = searchable_ && pieces_.size() <= kFew;
-  for (std::size_t i = 0; i < std::min(kFew, pieces_.size()); ++i)
+  for (std::size_t i = 0; witness_ == nullptr && i < std::min(kFew, pieces_.size()); ++i)
     words_[i] = {pieces_[i].first, pieces_[i].word_bytes, pieces_[i].host};
   for (std::size_t i = 1; few_ && i < pieces_.size(); ++i)
     lasts_before_[i - 1] = pieces_[i].first.value() - 1;
@@ -111,6 +113,7 @@ Result<Landing, FaultReason> PhysicalMemory::resolve_in_two_steps(Gpa at,
 }
 
 Result<std::uint64_t, FaultReason> PhysicalMemory::load64(Gpa at, std::uint32_t* references) const {
+  if (witness_ != nullptr) witness_->before_read(at);
   // Pieces of slots cost nothing.
   const auto landing = few_ || searchable_ ? resolve(at)
                                            : resolve_slowly(at, sizeof(std::uint64_t), references);
@@ -119,6 +122,7 @@ Result<std::uint64_t, FaultReason> PhysicalMemory::load64(Gpa at, std::uint32_t*
   if (landing->contiguous < sizeof(std::uint64_t)) return Failure{FaultReason::kHostMapAbsent};
   const auto word = load_region64(*landing->region, landing->offset);
   if (!word) return Failure{reason_of(word.error())};
+  if (witness_ != nullptr) witness_->on_read(at, std::as_bytes(std::span(&*word, 1)));
   return *word;
 }
 
@@ -132,12 +136,14 @@ Result<Done, FaultReason> PhysicalMemory::store64(Gpa at, std::uint64_t value) c
   const auto stored =
       write_region(*landing->region, landing->offset, std::as_bytes(std::span(&value, 1)));
   if (!stored) return Failure{reason_of(stored.error())};
+  if (witness_ != nullptr) witness_->on_write(at, std::as_bytes(std::span(&value, 1)));
   report_dirty(at, sizeof value);
   return Done{};
 }
 
 Result<bool, FaultReason> PhysicalMemory::compare_exchange64(Gpa at, std::uint64_t& expected,
                                                              std::uint64_t desired) const {
+  if (witness_ != nullptr) witness_->before_read(at);
   const auto landing = resolve(at, sizeof desired);
   if (!landing) return Failure{landing.error()};
   if (!landing->permissions.can_write()) return Failure{FaultReason::kHostMapPermission};
@@ -145,12 +151,18 @@ Result<bool, FaultReason> PhysicalMemory::compare_exchange64(Gpa at, std::uint64
   const auto exchanged =
       compare_exchange_region64(*landing->region, landing->offset, expected, desired);
   if (!exchanged) return Failure{reason_of(exchanged.error())};
+  if (witness_ != nullptr) {
+    // `expected` is what was there, either way.
+    witness_->on_read(at, std::as_bytes(std::span(&expected, 1)));
+    if (*exchanged) witness_->on_write(at, std::as_bytes(std::span(&desired, 1)));
+  }
   if (*exchanged) report_dirty(at, sizeof desired);
   return *exchanged;
 }
 
 Result<Done, FaultReason> PhysicalMemory::read(Gpa at, std::span<std::byte> to) const {
   for (std::size_t done = 0; done < to.size();) {
+    if (witness_ != nullptr) witness_->before_read(at + done);
     const auto landing = at + done < at
                              ? Result<Landing, FaultReason>(Failure{FaultReason::kAddressWraps})
                              : resolve(at + done, to.size() - done);
@@ -159,6 +171,7 @@ Result<Done, FaultReason> PhysicalMemory::read(Gpa at, std::span<std::byte> to) 
     const std::size_t count = std::min<std::uint64_t>(landing->contiguous, to.size() - done);
     const auto copied = read_region(*landing->region, landing->offset, to.subspan(done, count));
     if (!copied) return Failure{reason_of(copied.error())};
+    if (witness_ != nullptr) witness_->on_read(at + done, to.subspan(done, count));
     done += count;
   }
   return Done{};
@@ -174,6 +187,7 @@ Result<Done, FaultReason> PhysicalMemory::write(Gpa at, std::span<const std::byt
     const std::size_t count = std::min<std::uint64_t>(landing->contiguous, from.size() - done);
     const auto copied = write_region(*landing->region, landing->offset, from.subspan(done, count));
     if (!copied) return Failure{reason_of(copied.error())};
+    if (witness_ != nullptr) witness_->on_write(at + done, from.subspan(done, count));
     report_dirty(at + done, count);
     done += count;
   }

@@ -24,6 +24,7 @@
 #include "base/guest_memory.h"
 #include "base/result.h"
 #include "pagetables/host_map.h"
+#include "pagetables/memory_witness.h"
 #include "pagetables/private_pages.h"
 
 namespace weir::pagetables {
@@ -45,15 +46,17 @@ struct Landing {
 
 class PhysicalMemory {
  public:
-  // `host_map` null: every region of `memory` at the GPA of its own number. `dirty` may be null and
-  // must outlive the snapshot. `private_pages` null: all are shared.
+  // `host_map` null: every region of `memory` at the GPA of its own number. `dirty` and `witness`
+  // may be null and must outlive the snapshot. `private_pages` null: all are shared.
   PhysicalMemory(std::shared_ptr<const GuestMemory> memory,
                  std::shared_ptr<const HostMap> host_map = nullptr, DirtySink* dirty = nullptr,
-                 std::shared_ptr<const PrivatePages> private_pages = nullptr);
+                 std::shared_ptr<const PrivatePages> private_pages = nullptr,
+                 MemoryWitness* witness = nullptr);
 
   // The same memory, whose pages may be private from now on.
   PhysicalMemory(const PhysicalMemory& same, std::shared_ptr<const PrivatePages> private_pages)
-      : PhysicalMemory(same.memory_, same.host_map_, same.dirty_, std::move(private_pages)) {}
+      : PhysicalMemory(same.memory_, same.host_map_, same.dirty_, std::move(private_pages),
+                       same.witness_) {}
 
   // Guest-physical bytes that lie in one piece in one region. Valid as long as the snapshot.
   struct Piece {
@@ -125,6 +128,10 @@ class PhysicalMemory {
   void report_dirty(Gpa at, std::uint64_t size) const {
     if (dirty_ != nullptr && size != 0) dirty_->on_dirty(at, size);
   }
+  // Empty where the host map is no list of slots.
+  [[nodiscard]] std::span<const Piece> pieces() const { return pieces_; }
+  // For those who read through resolve().
+  [[nodiscard]] MemoryWitness* witness() const { return witness_; }
   [[nodiscard]] const HostMap& host_map() const { return *host_map_; }
   [[nodiscard]] const PrivatePages* private_pages() const { return private_pages_.get(); }  // or null
   [[nodiscard]] const GuestMemory& memory() const { return *memory_; }
@@ -161,11 +168,12 @@ class PhysicalMemory {
   std::shared_ptr<const HostMap> host_map_;
   DirtySink* dirty_;
   std::shared_ptr<const PrivatePages> private_pages_;
+  MemoryWitness* witness_;
   bool few_ = false;         // 1…kFew pieces, none of which has private pages
   bool searchable_ = false;  // any number of such
   // With few: the byte before the first of every piece but the first one; the rest is beyond reach.
   std::array<std::uint64_t, kFew - 1> lasts_before_{};
-  std::array<Words, kFew> words_{};  // of the first pieces
+  std::array<Words, kFew> words_{};  // of the first pieces; none of them with a witness
   std::vector<Piece> pieces_;        // sorted; empty if the host map is not a list of slots
 };
 

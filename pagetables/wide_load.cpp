@@ -2,6 +2,7 @@
 #include "pagetables/wide_load.h"
 
 #include <cstring>
+#include <span>
 
 namespace weir::pagetables {
 namespace {
@@ -55,12 +56,17 @@ using Pair = std::array<std::uint64_t, 2>;
 }  // namespace
 
 Result<Pair, FaultReason> load_pair(const PhysicalMemory& memory, Gpa at) {
+  MemoryWitness* const witness = memory.witness();
+  if (witness != nullptr) witness->before_read(at);
   const auto landing = memory.resolve(at, sizeof(Pair));
   if (!landing) return Failure{landing.error()};
   const std::byte* host = landing->host();
   const bool whole = landing->contiguous >= sizeof(Pair) && landing->permissions.can_read();
-  if (host != nullptr && whole && is_pair_aligned(host) && loads_pairs_at_once())
-    return load_at_once(host);
+  if (host != nullptr && whole && is_pair_aligned(host) && loads_pairs_at_once()) {
+    const Pair pair = load_at_once(host);
+    if (witness != nullptr) witness->on_read(at, std::as_bytes(std::span(pair)));
+    return pair;
+  }
   return load_and_look_again(memory, at);
 }
 

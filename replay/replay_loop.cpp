@@ -8,7 +8,9 @@
 #include "replay/ftrace_replay.h"
 #include "replay/qemu_log.h"
 #include "replay/qemu_replay.h"
+#include "replay/played_machine.h"
 #include "replay/sniff.h"
+#include "replay/trace_file.h"
 #include "replay/viommu_log.h"
 #include "replay/viommu_replay.h"
 
@@ -97,6 +99,37 @@ constexpr std::uint64_t kEventsBetweenProgress = 4096;
   return Done{};
 }
 
+[[nodiscard]] Result<Done, TraceError> play_recording(const std::string& path,
+                                                      const ReplayOptions& options,
+                                                      Report& report) {
+  constexpr std::size_t kMostDifferences = 20;
+  report.has_directions = true;
+  auto reader = TraceReader::open(path);
+  if (!reader) return Failure{reader.error()};
+  PlayedMachine machine([&report](std::string line) {
+    if (report.differences.size() < kMostDifferences) report.differences.push_back(std::move(line));
+  });
+  TraceRecord record;
+  for (;;) {
+    const auto more = reader->next(record);
+    if (!more) return Failure{more.error()};
+    if (!*more) break;
+    const auto taken = std::visit([&](const auto& r) { return machine.take(r); }, record);
+    if (!taken) return reader->failure_here(taken.error());
+    if (options.progress && reader->operations() % kEventsBetweenProgress == 0)
+      options.progress(reader->part_read());
+  }
+  report.played = machine.result();
+  report.front_end = machine.front_end();
+  report.caches = machine.caches();
+  report.stats = machine.stats();
+  report.fault_reasons = report.played->faults;
+  report.hits = report.stats.of(Outcome::kHit);
+  report.synthetic_lookups = report.hits + report.stats.of(Outcome::kWalked);
+  report.events = reader->operations();
+  return Done{};
+}
+
 }  // namespace
 
 Result<Report, TraceError> replay_trace(const std::string& path, const ReplayOptions& options) {
@@ -119,6 +152,10 @@ Result<Report, TraceError> replay_trace(const std::string& path, const ReplayOpt
     }
     case TraceKind::kFtrace:
       if (const auto done = replay_ftrace(path, options, report); !done)
+        return Failure{done.error()};
+      break;
+    case TraceKind::kRecording:
+      if (const auto done = play_recording(path, options, report); !done)
         return Failure{done.error()};
       break;
   }

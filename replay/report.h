@@ -17,6 +17,7 @@
 
 #include "iommu/iommu.h"
 #include "iommu/stats.h"
+#include "replay/played_machine.h"
 #include "replay/run_environment.h"
 #include "replay/stale_check.h"
 
@@ -88,6 +89,7 @@ struct Report {
   std::uint64_t traced_capacity_resets = 0;
   std::uint64_t synthetic_lookups = 0;   // synthetic accesses that were answered
   std::vector<std::string> differences;  // the first of them, a line each
+  std::optional<PlayedBack> played;      // of a recording of weir's own; the rest is then its books
 
   // Every answer, judged.
   std::uint64_t current = 0;
@@ -115,7 +117,8 @@ struct Report {
 
   [[nodiscard]] bool good() const {
     return translations.different == 0 && faults.different == 0 && fault_records.different == 0 &&
-           waits.different == 0 && descriptors_refused == 0 && stale == 0;
+           waits.different == 0 && descriptors_refused == 0 && stale == 0 &&
+           (!played || played->same());
   }
   // The accesses that the trace calls hit or fill, or that are synthetic and were answered.
   [[nodiscard]] std::uint64_t lookups() const {

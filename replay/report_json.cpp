@@ -27,6 +27,7 @@ using Json = nlohmann::ordered_json;
 }
 
 [[nodiscard]] Json not_in_trace_json(const Report& r) {
+  if (r.played) return {"data"};
   if (!r.guest_trace && r.has_directions) return {"length"};
   if (!r.guest_trace) return {"direction", "length"};
   Json json{"accesses", "domain", "permissions", "length"};
@@ -38,7 +39,7 @@ using Json = nlohmann::ordered_json;
   const bool reference = r.caches.organisation == CacheOptions::Organisation::kReference;
   const RunEnvironment& e = r.environment;
   return {{"file", r.file},
-          {"trace", r.guest_trace ? "guest_ftrace" : "qemu_log"},
+          {"trace", r.played ? "recording" : r.guest_trace ? "guest_ftrace" : "qemu_log"},
           {"synthetic", r.guest_trace.has_value()},
           {"lines", r.lines},
           {"events", r.events},
@@ -80,7 +81,7 @@ using Json = nlohmann::ordered_json;
             {"evictions", r.stats.evictions},
             {"fills", r.stats.fills},
             {"refused_fills", r.stats.refused_fills}};
-  if (!r.guest_trace)
+  if (!r.guest_trace && !r.played)
     json["qemu"] = {{"hits", r.traced_hits},
                     {"misses", r.traced_fills},
                     {"hit_rate", ratio(r.traced_hits, r.lookups())},
@@ -157,6 +158,16 @@ using Json = nlohmann::ordered_json;
           {"total_seconds", r.total_seconds}};
 }
 
+[[nodiscard]] Json played_json(const PlayedBack& p) {
+  const auto pair = [](const PlayedBack::Compared& c) {
+    return Json{{"count", c.count}, {"different", c.different}};
+  };
+  return {{"operations", p.operations}, {"pieces", pair(p.pieces)},
+          {"calls", pair(p.calls)},     {"events", pair(p.events)},
+          {"memory", pair(p.memory)},   {"books", pair(p.books)},
+          {"words_seen", p.seen},       {"inner_calls", p.inner_calls}};
+}
+
 [[nodiscard]] Json report_json(const Report& r) {
   Json json{
       {"good", r.good()},
@@ -191,6 +202,7 @@ using Json = nlohmann::ordered_json;
         {"presumed_contexts", r.presumed_contexts}}},
       {"time", time_json(r)},
       {"compared", compared_json(r)}};
+  if (r.played) json["played"] = played_json(*r.played);
   if (r.guest_trace) json["guest_trace"] = guest_trace_json(*r.guest_trace);
   return json;
 }

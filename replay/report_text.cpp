@@ -55,15 +55,20 @@ class Lines {
 void print_run(Lines& lines, const Report& r) {
   const RunEnvironment& e = r.environment;
   lines.line("weir %s replay: %s", e.version.c_str(), r.file.c_str());
-  lines.fact("trace", std::string(r.guest_trace ? "guest ftrace, " : "QEMU log, ") +
-                          number(r.lines) + " lines, " + number(r.events) + " events");
+  if (r.played)
+    lines.fact("trace", "recording, " + number(r.events) + " operations");
+  else
+    lines.fact("trace", std::string(r.guest_trace ? "guest ftrace, " : "QEMU log, ") +
+                            number(r.lines) + " lines, " + number(r.events) + " events");
   lines.fact("front end", r.front_end);
   lines.fact("IOTLB", cache_text(r.caches));
   lines.fact("machine", e.processor + ", " + std::to_string(e.processors) +
                             (e.processors == 1 ? " processor" : " processors"));
   lines.fact("compiler", e.compiler + (e.optimised ? "" : ", not optimised") +
                              (e.sanitized ? ", with sanitizers" : ""));
-  if (r.guest_trace) {
+  if (r.played) {
+    lines.fact("not in trace", "data of transfers");
+  } else if (r.guest_trace) {
     lines.fact("not in trace",
                "accesses (all synthetic), permissions (read and write), length (1)");
     lines.fact("", r.guest_trace->unnamed == 0
@@ -120,7 +125,7 @@ void print_outcomes(Lines& lines, const Report& r) {
 
 void print_faults(Lines& lines, const Report& r) {
   if (r.fault_reasons.empty()) return;
-  lines.heading("Faults, by reason (VT-d's code in hexadecimal)");
+  lines.heading("Faults, by reason (the front end's code in hexadecimal)");
   for (const auto& [key, count] : r.fault_reasons) {
     char hex[8] = "-";
     if (key.first != 0) std::snprintf(hex, sizeof hex, "%x", static_cast<unsigned>(key.first));
@@ -131,7 +136,7 @@ void print_faults(Lines& lines, const Report& r) {
 
 void print_cache(Lines& lines, const Report& r) {
   // Only a log of QEMU says what another cache did.
-  const bool both = !r.guest_trace;
+  const bool both = !r.guest_trace && !r.played;
   const auto row = [&](const char* name, const std::string& here, const std::string& there) {
     if (both)
       lines.line("  %-36s %12s %12s", name, here.c_str(), there.c_str());
@@ -175,7 +180,10 @@ void print_invalidations(Lines& lines, const Report& r) {
                number(s.covered).c_str(), number(s.removed).c_str(),
                number(s.removed_walk_entries).c_str(), number(s.useless).c_str());
   }
-  lines.line("  waits: %s, of which %s had to be parked", number(r.waits.count).c_str(),
+  if (r.played)
+    lines.line("  waits that had to be parked: %s", number(r.stats.waits_parked).c_str());
+  else
+    lines.line("  waits: %s, of which %s had to be parked", number(r.waits.count).c_str(),
              number(r.stats.waits_parked).c_str());
 }
 
@@ -219,6 +227,30 @@ void print_time(Lines& lines, const Report& r) {
              r.in_parallel ? ", beside other traces" : "");
 }
 
+void print_played(Lines& lines, const Report& r) {
+  const PlayedBack& played = *r.played;
+  const auto row = [&](const char* name, const PlayedBack::Compared& compared) {
+    lines.line("  %-36s %12s %12s", name, number(compared.count).c_str(),
+               number(compared.different).c_str());
+  };
+  lines.heading("Time");
+  lines.line("  whole replay, unpacking included: %.3f s%s", r.total_seconds,
+             r.in_parallel ? ", beside other traces" : "");
+  lines.heading("Against the recording");
+  lines.line("  %-36s %12s %12s", "", "compared", "different");
+  row("translations and faults of requests", played.pieces);
+  row("calls, by what they gave", played.calls);
+  row("invalidations and interrupts", played.events);
+  row("what units read and wrote in memory", played.memory);
+  row("books", played.books);
+  lines.line("  words of guest memory that came from the recording: %s",
+             number(played.seen).c_str());
+  if (played.inner_calls != 0)
+    lines.line("  calls from inside sinks, not played back: %s",
+               number(played.inner_calls).c_str());
+  for (const std::string& difference : r.differences) lines.line("  %s", difference.c_str());
+}
+
 void print_comparison(Lines& lines, const Report& r) {
   const auto row = [&](const char* name, const Report::Compared& compared) {
     lines.line("  %-36s %12s %12s", name, number(compared.count).c_str(),
@@ -251,6 +283,11 @@ void print_text(std::ostream& out, const Report& r) {
   print_cache(lines, r);
   print_walks(lines, r);
   print_invalidations(lines, r);
+  if (r.played) {
+    print_played(lines, r);
+    out << '\n' << (r.good() ? "same as the recording" : "NOT AS IT SHOULD BE") << '\n';
+    return;
+  }
   print_staleness(lines, r);
   print_guest(lines, r);
   print_time(lines, r);

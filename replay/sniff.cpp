@@ -4,6 +4,7 @@
 #include "replay/ftrace_text.h"
 #include "replay/line_reader.h"
 #include "replay/trace_line.h"
+#include "replay/trace_packing.h"
 
 namespace weir::replay {
 namespace {
@@ -18,6 +19,8 @@ std::string_view name_of(TraceKind kind) {
       return "a QEMU trace log";
     case TraceKind::kFtrace:
       return "a Linux ftrace";
+    case TraceKind::kRecording:
+      return "a recording of weir's own";
   }
   return "";
 }
@@ -51,6 +54,7 @@ std::string not_this_kind(TraceKind kind, std::string_view line) {
 }
 
 Result<TraceKind, TraceError> sniff(const std::string& path) {
+  if (is_packed_trace(path)) return TraceKind::kRecording;
   auto lines = LineReader::open(path);
   if (!lines) {
     return Failure{std::move(lines.error())};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tells which kind of trace a file is, from its first lines and never from its name. Any thread;
+// Tells which kind of trace a file is, from its first bytes or lines and never from its name. Any thread;
 // opens the file by itself and closes it again, so the file must be one that can be read twice.
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace weir::replay {
 
-enum class TraceKind : std::uint8_t { kQemuLog, kFtrace };
+enum class TraceKind : std::uint8_t { kQemuLog, kFtrace, kRecording };
 
 // The first line that belongs to one kind only decides. Errors: cannot be read, empty, no such line
 // among the first ones.

@@ -46,14 +46,15 @@ class WholeMachine {
                                  kSirtp = 1U << 24;
 
   explicit WholeMachine(const Options& options, const CacheOptions& caches = {},
-                        const Clock* clock = nullptr)
+                        const Clock* clock = nullptr, Recorder* recorder = nullptr)
       : words_(std::make_unique<std::uint64_t[]>(kRam / 8)),
         memory_(std::make_shared<GuestMemory>(GuestMemory::single(
             Hpa(0), std::as_writable_bytes(std::span(words_.get(), kRam / 8))))),
         iommu_({.memory = memory_,
                 .clock = clock,
                 .sinks = {.interrupts = &interrupts},
-                .caches = caches}) {
+                .caches = caches,
+                .recorder = recorder}) {
     const Coverage everything{{{.register_base = kBase, .rest_of_segment = true}}};
     EXPECT_TRUE(iommu_.use_tables(dmar_parser(), build_dmar(everything)));
     unit_ = &iommu_.add_unit<Unit>(kBase, options);

@@ -8,6 +8,7 @@
 #include "vendors/amdvi/device_table.h"
 #include "vendors/amdvi/guest_apic.h"
 #include "vendors/amdvi/interrupts.h"
+#include "vendors/amdvi/options_as_numbers.h"
 #include "vendors/amdvi/page_requests.h"
 #include "vendors/amdvi/shared.h"
 #include "vendors/amdvi/translate.h"
@@ -78,6 +79,8 @@ void Unit::State::pass() {
 Unit::Unit(UnitHost& host, const Options& options)
     : state_(std::make_unique<State>(host, options)) {
   static_assert(kRegisterBytes == RegisterFile::kBytes);
+  if (Recorder* recorder = host.recorder())
+    recorder->on_unit(host.id(), host.register_base(), "amdvi", numbers_of(options));
 }
 
 Unit::~Unit() = default;
@@ -91,6 +94,9 @@ std::uint64_t Unit::read_register(std::uint64_t offset, unsigned size) {
 void Unit::write_register(std::uint64_t offset, unsigned size, std::uint64_t value) {
   if (!is_access(offset, size)) return;
   Shared& shared = state_->shared;
+  const RecordedScope scope(shared.host.recorder(), {.what = RecordedCall::What::kFrontDoor,
+                                                     .unit = shared.host.id(),
+                                                     .words = {0, offset, size, value}});
   Outbox outbox;
   bool work = false;
   {
@@ -102,6 +108,12 @@ void Unit::write_register(std::uint64_t offset, unsigned size, std::uint64_t val
 }
 
 void Unit::set_msi(std::optional<Msi> msi) {
+  const Msi known = msi.value_or(Msi{});
+  const RecordedScope scope(
+      state_->shared.host.recorder(),
+      {.what = RecordedCall::What::kFrontDoor,
+       .unit = state_->shared.host.id(),
+       .words = {1, msi.has_value(), known.address, known.data}});
   MutexLock lock(state_->shared.mutex);
   state_->shared.pci_msi = msi;
 }

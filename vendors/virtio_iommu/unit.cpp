@@ -7,6 +7,7 @@
 
 #include "vendors/virtio_iommu/config_space.h"
 #include "vendors/virtio_iommu/events.h"
+#include "vendors/virtio_iommu/options_as_numbers.h"
 #include "vendors/virtio_iommu/runner.h"
 #include "vendors/virtio_iommu/translate.h"
 
@@ -101,6 +102,10 @@ struct Unit::State final : virtio::DeviceType {
 
 Unit::Unit(UnitHost& host, const Options& options)
     : state_(std::make_unique<State>(host, options)) {
+  if (Recorder* recorder = host.recorder()) {
+    recorder->on_unit(host.id(), host.register_base(), "virtio-iommu", numbers_of(options));
+    state_->device.record_with(*recorder, host.id());
+  }
   host.set_mode(UnitMode::kTranslating);
 }
 

@@ -7,6 +7,7 @@
 #include "vendors/vtd/context.h"
 #include "vendors/vtd/context_bits.h"
 #include "vendors/vtd/interrupt_remapping.h"
+#include "vendors/vtd/options_as_numbers.h"
 #include "vendors/vtd/page_requests.h"
 #include "vendors/vtd/queue.h"
 #include "vendors/vtd/reading.h"
@@ -173,7 +174,10 @@ Result<pagetables::Leaf<Gpa>, Fault> Unit::State::identity(const iotlb::Context&
 }
 
 Unit::Unit(UnitHost& host, const Options& options)
-    : state_(std::make_unique<State>(host, options)) {}
+    : state_(std::make_unique<State>(host, options)) {
+  if (Recorder* recorder = host.recorder())
+    recorder->on_unit(host.id(), host.register_base(), "vtd", numbers_of(options));
+}
 
 Unit::~Unit() = default;
 
@@ -184,7 +188,12 @@ std::uint64_t Unit::read_register(std::uint64_t offset, unsigned size) {
 }
 
 void Unit::write_register(std::uint64_t offset, unsigned size, std::uint64_t value) {
-  if (is_access(offset, size)) state_->write(offset, size, value);
+  if (!is_access(offset, size)) return;
+  const RecordedScope scope(state_->shared.host.recorder(),
+                            {.what = RecordedCall::What::kFrontDoor,
+                             .unit = state_->shared.host.id(),
+                             .words = {0, offset, size, value}});
+  state_->write(offset, size, value);
 }
 
 Result<iotlb::Context, Fault> Unit::read_context(const Request& request,

@@ -28,6 +28,20 @@ Device::Device(DeviceType& type, InterruptSink* sink)
   forget();
 }
 
+void Device::record_with(Recorder& recorder, UnitId unit) {
+  recorder_ = &recorder;
+  unit_ = unit;
+}
+
+RecordedScope Device::recorded(DriverCall call, std::uint64_t a, std::uint64_t b, std::uint64_t c,
+                               std::span<const std::byte> data) const {
+  return {recorder_,
+          {.what = RecordedCall::What::kFrontDoor,
+           .unit = unit_,
+           .words = {static_cast<std::uint64_t>(call), a, b, c},
+           .data = data}};
+}
+
 void Device::forget() {
   for (QueueRegisters& queue : queues_)
     queue = {.max_size = queue.max_size,
@@ -47,6 +61,7 @@ std::uint64_t Device::driver_features() const {
 }
 
 void Device::set_driver_features(std::uint64_t features) {
+  const RecordedScope scope = recorded(DriverCall::kFeatures, features);
   const MutexLock lock(mutex_);
   if (!status::kFeaturesOk.is_set(status_)) driver_features_ = features;
 }
@@ -57,6 +72,7 @@ std::uint8_t Device::status() const {
 }
 
 void Device::write_status(std::uint8_t value) {
+  const RecordedScope scope = recorded(DriverCall::kStatus, value);
   bool reset = false;
   bool accepted = false;
   std::uint64_t features = 0;
@@ -99,12 +115,15 @@ QueueRegisters Device::queue(std::uint16_t index) const {
 }
 
 void Device::set_queue_size(std::uint16_t index, std::uint16_t size) {
+  const RecordedScope scope = recorded(DriverCall::kQueueSize, index, size);
   if (index >= queue_count_) return;
   const MutexLock lock(mutex_);
   if (!queues_[index].enabled) queues_[index].size = size;
 }
 
 void Device::set_queue_area(std::uint16_t index, Area area, Gpa at) {
+  const RecordedScope scope =
+      recorded(DriverCall::kQueueArea, index, static_cast<std::uint64_t>(area), at.value());
   if (index >= queue_count_) return;
   const MutexLock lock(mutex_);
   QueueRegisters& queue = queues_[index];
@@ -123,6 +142,7 @@ void Device::set_queue_area(std::uint16_t index, Area area, Gpa at) {
 }
 
 void Device::set_queue_vector(std::uint16_t index, std::uint16_t vector) {
+  const RecordedScope scope = recorded(DriverCall::kQueueVector, index, vector);
   if (index >= queue_count_) return;
   const MutexLock lock(mutex_);
   queues_[index].vector = vector;
@@ -169,6 +189,7 @@ void Device::start(const std::vector<std::uint16_t>& queues) {
 }
 
 void Device::enable_queue(std::uint16_t index) {
+  const RecordedScope scope = recorded(DriverCall::kEnableQueue, index);
   if (index >= queue_count_) return;
   std::vector<std::uint16_t> ready;
   {
@@ -180,6 +201,7 @@ void Device::enable_queue(std::uint16_t index) {
 }
 
 void Device::disable_queue(std::uint16_t index) {
+  const RecordedScope scope = recorded(DriverCall::kDisableQueue, index);
   if (index >= queue_count_) return;
   {
     const MutexLock lock(mutex_);
@@ -200,6 +222,7 @@ void Device::queue_stopped(std::uint16_t index) {
 }
 
 void Device::kick(std::uint16_t index) {
+  const RecordedScope scope = recorded(DriverCall::kKick, index);
   {
     const MutexLock lock(mutex_);
     if (index >= queue_count_ || !queues_[index].started || status::kNeedsReset.is_set(status_))
@@ -214,6 +237,7 @@ std::uint16_t Device::config_vector() const {
 }
 
 void Device::set_config_vector(std::uint16_t vector) {
+  const RecordedScope scope = recorded(DriverCall::kConfigVector, vector);
   const MutexLock lock(mutex_);
   config_vector_ = vector;
 }
@@ -227,6 +251,7 @@ void Device::read_config(std::uint64_t offset, std::span<std::byte> to) {
 }
 
 void Device::write_config(std::uint64_t offset, std::span<const std::byte> from) {
+  const RecordedScope scope = recorded(DriverCall::kWriteConfig, offset, 0, 0, from);
   type_.write_config(offset, from);
 }
 
@@ -241,6 +266,7 @@ std::uint8_t Device::interrupt_status() const {
 }
 
 void Device::acknowledge(std::uint8_t causes) {
+  const RecordedScope scope = recorded(DriverCall::kAcknowledge, causes);
   bool quiet = false;
   {
     const MutexLock lock(mutex_);

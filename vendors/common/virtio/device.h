@@ -19,6 +19,7 @@
 
 #include "base/address.h"
 #include "base/mutex.h"
+#include "iommu/recorder.h"
 #include "vendors/common/virtio/features.h"
 #include "vendors/common/virtio/queue_error.h"
 
@@ -38,6 +39,22 @@ class InterruptSink {
   virtual void on_interrupt(const Interrupt& interrupt) = 0;
   // The interrupt line, for transports and guests without messages.
   virtual void on_line(bool /*asserted*/) {}
+};
+
+// What a driver does through Device's members that change anything, as a recording numbers it
+// (words[0] of RecordedCall::What::kFrontDoor); operands follow in the order of the arguments.
+enum class DriverCall : std::uint8_t {
+  kFeatures,
+  kStatus,
+  kQueueSize,
+  kQueueArea,
+  kQueueVector,
+  kEnableQueue,
+  kDisableQueue,
+  kKick,
+  kConfigVector,
+  kWriteConfig,
+  kAcknowledge,
 };
 
 // One type of device. Called without any lock of Device, from whichever thread wrote the register.
@@ -85,6 +102,8 @@ class Device {
   // `sink` may be null; both must outlive the device. The type must not be called before its own
   // construction is over, so nothing is called from here but what is const.
   Device(DeviceType& type, InterruptSink* sink);
+  // From now on `recorder` hears of every DriverCall. Before the device is used.
+  void record_with(Recorder& recorder, UnitId unit);
 
   // --- the driver's side
   [[nodiscard]] std::uint16_t device_id() const { return device_id_; }
@@ -139,6 +158,13 @@ class Device {
   void start(const std::vector<std::uint16_t>& queues) WEIR_EXCLUDES(mutex_);
   void raise(Interrupt interrupt, std::uint64_t cause) WEIR_EXCLUDES(mutex_);
 
+  [[nodiscard]] RecordedScope recorded(DriverCall call, std::uint64_t a, std::uint64_t b = 0,
+                                       std::uint64_t c = 0,
+                                       std::span<const std::byte> data = {}) const;
+
+  // Constant before use.
+  Recorder* recorder_ = nullptr;
+  UnitId unit_{};
   // Constant after construction.
   DeviceType& type_;
   InterruptSink* const sink_;

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a boot must have shown, from the guest's lines and the server's counters. Every check gives
+a sentence if it fails; no sentence, and the case has passed."""
+
+import re
+
+from cases import DEVICE
+
+
+def judge(case, boot):
+    if boot.trouble:
+        return [boot.trouble]
+    problems = list(guest_side(case, boot)) + list(server_side(case, boot))
+    if "rogue" in case.tasks:
+        problems += rogue(case, boot)
+    return problems
+
+
+def expect(boot, name, wanted):
+    value = boot.said.get(name, "(not said)")
+    if value != wanted:
+        yield f"{name} is {value}, not {wanted}"
+
+
+def guest_side(case, boot):
+    if "state" in case.tasks:
+        if case.front.sysfs not in boot.said.get("iommus", "").split():
+            yield f"no {case.front.sysfs} among the IOMMUs: {boot.said.get('iommus')}"
+        yield from expect(boot, "group_devices", DEVICE)
+        yield from expect(boot, "type", case.group_type)
+    if "data" in case.tasks:
+        yield from expect(boot, "data", "equal")
+        if int(boot.said.get("device_interrupts", 0)) == 0:
+            yield "the disk never interrupted"
+    if "slow" in case.tasks:
+        yield from expect(boot, "slow", "equal")
+    if "plain" in case.tasks:
+        yield from expect(boot, "plain_group", "none")
+        yield from expect(boot, "plain", "equal")
+    if "switch" in case.tasks:
+        for kind in ("identity", "DMA", "DMA-FQ"):
+            yield from expect(boot, f"type_after_{kind}", kind)
+            yield from expect(boot, f"data_{kind}", "equal")
+    if "rogue" not in case.tasks and boot.faults:
+        yield f"{len(boot.faults)} faults that nobody provoked: {boot.faults[0]}"
+
+
+def server_side(case, boot):
+    count = boot.counters
+    if count.get("stale"):
+        yield f"{count['stale']} stale answers"
+    if not count.get("books_exact", True):
+        yield "the books do not add up"
+    if not count["enabled"]:
+        yield "the guest never turned translation on"
+    if case.mode == "pt" and count["passed_through"] == 0:
+        yield "nothing passed through"
+    if case.mode != "pt":
+        if count["hits"] == 0:
+            yield "not one hit"
+        if count["invalidations"] == 0:
+            yield "not one invalidation"
+    if "plain" in case.tasks and count["bypassed"] == 0:
+        yield "nothing bypassed"
+
+
+def rogue(case, boot):
+    if boot.said.get("faults_before_rogue") != "0":
+        yield "faults before anything went astray"
+    if boot.said.get("rogue_request") != "served":
+        yield "the request that went astray was not served"
+    if not any(re.search(case.front.fault, line) for line in boot.faults):
+        yield "no line of the driver names the fault: " + (boot.faults or ["(none)"])[0]
+    strangers = [line for line in boot.faults if not re.search(case.front.fault, line)]
+    if strangers:
+        yield "another fault than the rogue's: " + strangers[0]
+    if int(boot.said.get(case.front.interrupts, 0)) == 0:
+        yield "no interrupt came with the fault"
+    yield from expect(boot, "data_after_rogue", "equal")
+    if boot.counters["devices"][DEVICE[5:]]["astray_landed"]:
+        yield "a request that went astray has landed"
