@@ -90,7 +90,7 @@ class Case:
         return not any(task.startswith("bench") for task in self.tasks)
 
     def serve_words(self, _folder):
-        return []
+        return ["--check"] if self.checked else []
 
     @property
     def kernel_line(self):
