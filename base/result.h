@@ -26,8 +26,10 @@ class [[nodiscard]] Result {
   template <typename F>
   constexpr Result(Failure<F> failure) : held_(std::in_place_index<1>, std::move(failure.error)) {}
 
-  // Holds a T{}, to be filled in where it stands: for values too large to be moved about.
-  constexpr explicit Result(std::in_place_t) : held_(std::in_place_index<0>) {}
+  // Holds a T made of `args`, where it stands: for values too large to be moved about.
+  template <typename... Args>
+  constexpr explicit Result(std::in_place_t, Args&&... args)
+      : held_(std::in_place_index<0>, std::forward<Args>(args)...) {}
 
   [[nodiscard]] constexpr bool ok() const { return held_.index() == 0; }
   constexpr explicit operator bool() const { return ok(); }

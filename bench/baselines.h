@@ -73,13 +73,12 @@ class Around {
         find(tag_, generation_.load(std::memory_order_acquire), iova);
     if (!page) return kNoAnswer;
     const Gpa gpa(page->gpa + iova.page_offset(kPageLg2));
-    const auto* piece = memory_.find_piece(gpa);
+    const auto* piece =
+        memory_.find_bytes(gpa, std::min(size, kPageSize - iova.page_offset(kPageLg2)));
     if (piece == nullptr ||
         !(page->permissions & rights_ & piece->permissions).allows(Access::kRead))
       return kNoAnswer;
     benchmark::DoNotOptimize(piece->host + (gpa - piece->first));
-    benchmark::DoNotOptimize(
-        std::min({size, kPageSize - iova.page_offset(kPageLg2), piece->last - gpa + 1}));
     return gpa.value();
   }
 

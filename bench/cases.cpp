@@ -233,6 +233,17 @@ std::vector<Case> make_cases(const CaseOptions& options,
       run_port<false>(state, workload, workload.identity(), machine.bypassing());
     };
   });
+  // What the policy makes of a device that negotiated ACCESS_PLATFORM where nothing translates.
+  add(names::kOffered, 1, false, [&](HitBooks*) {
+    return [&machine = subjects->machine(), &workload](State& state) {
+      run_port<false>(state, workload, workload.identity(), machine.offered());
+    };
+  });
+  add(names::kWindow, 1, false, [&](HitBooks*) {
+    return [&machine = subjects->machine(), &workload](State& state) {
+      run_port<false>(state, workload, workload.identity(), machine.windowed());
+    };
+  });
   add_lookups(names::kLockedMap, 1, std::false_type(),
               [&] { return plain(subjects->locked_map()); });
   add_lookups(names::kConcurrentMap, 1, std::false_type(),

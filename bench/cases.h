@@ -71,6 +71,8 @@ inline constexpr std::string_view kThreeProbes = "three-probe hash + mutex";
 inline constexpr std::string_view kThreeProbesTwo = "three-probe hash + mutex, 2 threads";
 inline constexpr std::string_view kOneProbe = "one-probe hash + mutex";
 inline constexpr std::string_view kBypass = "bypass in a burst";
+inline constexpr std::string_view kOffered = "bypass, ACCESS_PLATFORM negotiated, no unit";
+inline constexpr std::string_view kWindow = "window in a burst";
 inline constexpr std::string_view kHitFew = "hit in a burst, 64 pages";
 inline constexpr std::string_view kVerifiedFew = "verified hit in a burst, 64 pages";
 }  // namespace names

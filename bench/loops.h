@@ -88,9 +88,12 @@ void answer_burst(DmaPort& port, std::span<const std::uint32_t, kBurst> requests
   DmaPort::Burst burst(port);
   for (const std::uint32_t request : requests) {
     const auto t = burst.translate(chain.next(request), Workload::kRequestBytes, Access::kRead);
-    // A device wants the bytes, so their address has to be made as well.
-    if (t) benchmark::DoNotOptimize(t->host);
-    chain.answered(t ? t->gpa.value() : kNoAnswer);
+    // A device wants the bytes, so their address has to be made as well. Both are taken before
+    // anything is said of one: what follows would have to read the other again.
+    const std::uint64_t address = t ? t->gpa.value() : kNoAnswer;
+    const std::byte* const host = t ? t->host : nullptr;
+    benchmark::DoNotOptimize(host);
+    chain.answered(address);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "iommu/policy.h"
 #include "pagetables/table_builder.h"
 #include "pagetables/vtd_second_stage.h"
 #include "vendors/vtd/descriptors.h"
@@ -168,13 +169,23 @@ Machine::Machine(const Workload& workload, std::size_t entries, bool verified)
   unit_ = &iommu_->add_unit<vtd::Unit>(kUnitRegisters, vtd::Options{});
   turn_on(*unit_, root);
   turn_queue_on(*unit_, queue_);
-  const auto attach = [&](unsigned device) {
-    auto port = iommu_->attach({.function = Requester::from_bdf(0, device, 0), .bridges = {}});
+  const auto attach = [&](unsigned device, std::optional<PoolId> pool = {}) {
+    auto port =
+        iommu_->attach({.function = Requester::from_bdf(0, device, 0), .bridges = {}}, pool);
     if (!port) give_up(port.error());
     return std::move(port).value();
   };
   for (unsigned i = 0; i < kTranslated; ++i) translated_[i] = attach(kFirstDevice + i);
   bypassing_ = attach(kFirstDevice + kTranslated);
+  // The tables do not cover it, so that is all that is to be decided.
+  if (decide({.offered = true, .negotiated = true}).answer != PolicyDecision::Answer::kBypass)
+    give_up("the policy has a device translated that no table covers");
+  offered_ = attach(kFirstDevice + kTranslated + 1);
+  constexpr auto kHigh = Workload::kSlots[2];
+  const Window window =
+      Window::identity({Gpa(kHigh.first), Gpa(kHigh.first) + (kHigh.size - 1)});
+  if (!iommu_->declare_pool(PoolId{0}, window)) give_up("the window is refused");
+  windowed_ = attach(kFirstDevice + kTranslated + 2, PoolId{0});
 }
 
 Machine::~Machine() = default;
@@ -190,7 +201,10 @@ std::optional<std::string> Machine::warm_up(const Workload& workload) {
     const Gpa gpa = workload.gpa_of_page(i);
     for (const auto& port : translated_)
       if (!check(*port, workload.page(i), gpa)) return "a page translates to the wrong place";
-    if (!check(*bypassing_, Iova(gpa.value()), gpa)) return "a bypassing request goes astray";
+    for (const auto& port : {&bypassing_, &offered_})
+      if (!check(**port, Iova(gpa.value()), gpa)) return "a bypassing request goes astray";
+    if (gpa.value() >= Workload::kSlots[2].first && !check(*windowed_, Iova(gpa.value()), gpa))
+      return "a request through a window goes astray";
   }
   return std::nullopt;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A machine to measure: guest memory in three slots, one unit with the workload mapped for one
-// domain, two functions behind it and one beside it. The IOTLB holds the whole workload once
+// domain, two functions behind it and three beside it. The IOTLB holds the whole workload once
 // warm_up() has been through it.
 //
 // Construction and warm_up: one thread. The ports: as DmaPort says.
@@ -47,6 +47,10 @@ class Machine {
   // Function `index` behind the unit, 0…kTranslated-1; and the one that no unit covers.
   [[nodiscard]] DmaPort& translated(std::size_t index) { return *translated_[index]; }
   [[nodiscard]] DmaPort& bypassing() { return *bypassing_; }
+  // As that one, of a virtio device that negotiated ACCESS_PLATFORM; and one with a window over the
+  // highest slot.
+  [[nodiscard]] DmaPort& offered() { return *offered_; }
+  [[nodiscard]] DmaPort& windowed() { return *windowed_; }
   [[nodiscard]] Stats stats() const { return iommu_->stats(); }
   [[nodiscard]] const pagetables::PhysicalMemory& memory() const { return *memory_; }
 
@@ -66,6 +70,8 @@ class Machine {
   std::unique_ptr<Iommu> iommu_;
   std::unique_ptr<DmaPort> translated_[kTranslated];
   std::unique_ptr<DmaPort> bypassing_;
+  std::unique_ptr<DmaPort> offered_;
+  std::unique_ptr<DmaPort> windowed_;
   vtd::Unit* unit_ = nullptr;
   Gpa queue_;
 

@@ -62,7 +62,9 @@ constexpr std::uint64_t kRingPages = 512;
   return {};
 }
 
-// A miss as the core makes one: the lookup in vain, the tickets, the walk, the fill.
+// A miss as the core and a unit's walk make one (iommu/translate.cpp, vendors/vtd/translate.cpp),
+// with the same calls in the same order: the lookup in vain, the tickets, the walk, the fill into a
+// full set. What is not in it is what a hit needs too: port, context, landing.
 class Misses {
  public:
   Misses(const WalkWorld& world, WalkMemory memory)
@@ -79,18 +81,16 @@ class Misses {
       const auto leaf =
           pagetables::walk<X86FirstStage>(WalkWorld::kStage1, reader, world_.one_stage_root(),
                                           WalkWorld::kLevels, iova.value(), Ask{}, tables);
-      if (!leaf) return kNoAnswer;
-      return filled(ticket, iova, *leaf, leaf->page_lg2, leaf->references);
+      return leaf ? filled(ticket, iova, *leaf) : kNoAnswer;
     } else {
       CachedTables<X86FirstStage, Ipa> tables(caches_, kTag, tickets);
-      CachedStage2<VtdSecondStage, DirectReader> lower(WalkWorld::kStage2, reader,
-                                                       world_.stage2_root(), WalkWorld::kLevels,
-                                                       caches_, kTag.domain, tickets);
-      const auto leaf = pagetables::nested_walk<X86FirstStage>(
-          WalkWorld::kStage1, world_.stage1_root(), WalkWorld::kLevels, lower, reader, iova.value(),
-          Ask{}, tables);
-      if (!leaf) return kNoAnswer;
-      return filled(ticket, iova, *leaf, leaf->page_lg2(), leaf->references());
+      pagetables::Leaf<Gpa> leaf;
+      if (pagetables::nested_walk_at_once<X86FirstStage, Ipa>(
+              WalkWorld::kStage1, stage2(reader, tickets), reader, iova.value(), Ask{}, tables,
+              leaf)) [[likely]]
+        return filled(ticket, iova, leaf);
+      const auto found = from_the_top(iova, tickets);
+      return found ? filled(ticket, iova, *found) : kNoAnswer;
     }
   }
   [[nodiscard]] std::uint64_t walks() const { return walks_; }
@@ -100,18 +100,31 @@ class Misses {
   static constexpr iotlb::Tag kTag{.domain = {1}};
   static constexpr std::uint64_t kNoAnswer = ~std::uint64_t{0};
 
-  template <typename Found>
-  [[nodiscard]] std::uint64_t filled(iotlb::FillTicket ticket, Iova iova, const Found& found,
-                                     std::uint8_t lg2, std::uint32_t references) {
+  [[nodiscard]] CachedStage2<VtdSecondStage, DirectReader> stage2(
+      DirectReader& reader, const iotlb::WalkCaches::Tickets& tickets) {
+    return {WalkWorld::kStage2, reader, world_.stage2_root(), WalkWorld::kLevels, caches_,
+            kTag.domain,        tickets};
+  }
+  [[nodiscard, gnu::noinline]] pagetables::WalkResult<Gpa> from_the_top(
+      Iova iova, iotlb::WalkCaches::Tickets tickets) {
+    DirectReader reader(world_.memory());
+    auto lower = stage2(reader, tickets);
+    const auto leaf = pagetables::nested_walk<X86FirstStage>(
+        WalkWorld::kStage1, world_.stage1_root(), WalkWorld::kLevels, lower, reader, iova.value(),
+        Ask{}, CachedTables<X86FirstStage, Ipa>(caches_, kTag, tickets));
+    if (!leaf) return Failure{leaf.error()};
+    return leaf->whole(iova.value());
+  }
+  [[nodiscard, gnu::always_inline]] std::uint64_t filled(iotlb::FillTicket ticket, Iova iova,
+                                                         const pagetables::Leaf<Gpa>& leaf) {
     ++walks_;
-    references_ += references;
-    const Gpa gpa = found.translate(iova.value());
+    references_ += leaf.references;
     (void)iotlb_.fill(key_, ticket,
-                      {.page = iova.page_base(lg2),
-                       .output = gpa.page_base(lg2).value(),
-                       .page_lg2 = lg2,
-                       .permissions = found.cacheable()});
-    return gpa.value();
+                      {.page = iova.page_base(leaf.page_lg2),
+                       .output = leaf.page.value(),
+                       .page_lg2 = leaf.page_lg2,
+                       .permissions = leaf.cacheable()});
+    return leaf.translate(iova.value()).value();
   }
 
   const WalkWorld& world_;

@@ -71,22 +71,33 @@ std::optional<std::string> Routes::why_not(const Transition::GroupTurn& turn) co
   return std::nullopt;
 }
 
-// As what the tables and the pools say now. What they have no place for reaches nothing.
+// As what the tables and the pools say now.
 void Routes::replace(Port& port, Replaced& replaced) {
   auto next = resolve(port.location, port.pool);
-  std::unique_ptr<const Route> route;
-  if (next) {
-    route = std::move(next).value();
-  } else {
+  swap(port, next ? std::move(next).value() : nullptr, replaced);
+}
+
+// Null: there is no place for it, and it reaches nothing.
+void Routes::swap(Port& port, std::unique_ptr<const Route> next, Replaced& replaced) {
+  if (next == nullptr) {
     auto nowhere = std::make_unique<Route>();
-    nowhere->requester = port.location.function;
+    nowhere->requester = port.location.alias.value_or(port.location.function);
     nowhere->kind = Route::Kind::kNone;
-    route = std::move(nowhere);
+    next = std::move(nowhere);
   }
+  replaced.routes.push_back(port.replace_route(std::move(next)));
   replaced.covers.push_back(
-      {.scope = iotlb::Scope::kRequester, .requester = port.requester()});
-  replaced.routes.push_back(port.replace_route(std::move(route)));
+      {.scope = iotlb::Scope::kRequester, .requester = replaced.routes.back()->requester});
   replaced.ports.push_back(&port);
+}
+
+void Routes::settle(Replaced replaced, Gone gone, Serials& serials) {
+  for (const auto& what : replaced.covers) core_.books.invalidation(what, {});
+  if (replaced.covers.empty()) return;
+  gone.routes = std::move(replaced.routes);
+  const std::uint64_t serial = core_.tracker.issue_all(std::nullopt, replaced.covers);
+  core_.retire(serial, std::move(gone));
+  if (serial != 0 && !WEIR_BUG(kTransitionNotAwaited)) serials.push_back(serial);
 }
 
 Result<Routes::Serials, std::string> Routes::apply(const Transition& transition) {
@@ -102,7 +113,7 @@ Result<Routes::Serials, std::string> Routes::apply(const Transition& transition)
     std::set<Port*> moved;
     for (Port* port : ports_)
       for (const auto& confinement : transition.confinements) {
-        const bool meant = confinement.function ? confinement.function == port->requester()
+        const bool meant = confinement.function ? confinement.function == port->number()
                                                 : has_no_unit(port->route(), *port);
         if (!meant || port->pool == confinement.pool) continue;
         port->pool = confinement.pool;
@@ -125,16 +136,12 @@ Result<Routes::Serials, std::string> Routes::apply(const Transition& transition)
   Serials serials;
   for (const auto& turn : transition.groups)
     for (const Requester function : turn.functions) {
-      replaced.covers.push_back({.scope = iotlb::Scope::kRequester, .requester = function});
+      replaced.covers.push_back(
+          {.scope = iotlb::Scope::kRequester, .requester = core_.requester_of(function)});
       if (const std::uint64_t serial = core_.forget_context(function)) serials.push_back(serial);
     }
   if (core_.sinks.transitions != nullptr) core_.sinks.transitions->on_transition(number, transition);
-  for (const auto& what : replaced.covers) core_.books.invalidation(what, {});
-  if (replaced.covers.empty()) return serials;
-  gone.routes = std::move(replaced.routes);
-  const std::uint64_t serial = core_.tracker.issue_all(std::nullopt, replaced.covers);
-  core_.retire(serial, std::move(gone));
-  if (serial != 0 && !WEIR_BUG(kTransitionNotAwaited)) serials.push_back(serial);
+  settle(std::move(replaced), std::move(gone), serials);
   return serials;
 }
 

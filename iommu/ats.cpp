@@ -80,7 +80,7 @@ void send_page_request(State& burst, const PageRequest& request) {
   if (burst.route->unit != nullptr && burst.port.bus_master.load(std::memory_order_acquire))
     code = burst.route->unit->unit->judge_page_request(request, core.memory());
   if (code && request.last)
-    core.device_tlbs.respond(burst.route->requester, {request.pasid, request.group, *code});
+    core.device_tlbs.respond(burst.port.number(), {request.pasid, request.group, *code});
 }
 
 }  // namespace weir::core
@@ -91,9 +91,9 @@ using What = RecordedCall::What;
 
 void DmaPort::set_ats_device(std::shared_ptr<AtsDevice> device) {
   const RecordedScope scope(port_->core.recorder, {.what = What::kAtsDevice,
-                                                   .requester = port_->requester(),
+                                                   .requester = port_->number(),
                                                    .words = {device != nullptr}});
-  port_->core.device_tlbs.attach(port_->requester(), std::move(device), port_->untrusted);
+  port_->core.device_tlbs.attach(port_->number(), std::move(device), port_->untrusted);
 }
 
 AtsTranslation DmaPort::request_translation(Iova iova, const AtsRequest& attributes) {
@@ -117,16 +117,16 @@ AtsTranslation DmaPort::request_translation(Iova iova, const AtsRequest& attribu
 bool DmaPort::acknowledge_invalidation(std::uint32_t id) {
   core::IommuCore& core = port_->core;
   RecordedScope scope(core.recorder, {.what = What::kAtsAcknowledge,
-                                      .requester = port_->requester(),
+                                      .requester = port_->number(),
                                       .words = {id}});
-  const bool owed = core.device_tlbs.acknowledge(port_->requester(), id);
+  const bool owed = core.device_tlbs.acknowledge(port_->number(), id);
   if (owed && core.tracker.waiting()) core.poll();
   scope.answer({owed});
   return owed;
 }
 
 void DmaPort::request_page(PageRequest request) {
-  request.requester = port_->requester();
+  request.requester = port_->number();
   Burst burst(*this);
   const std::uint64_t flags = (request.last ? 1U : 0U) | (request.read ? 2U : 0U) |
                               (request.write ? 4U : 0U) | (request.execute ? 8U : 0U) |

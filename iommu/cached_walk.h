@@ -93,8 +93,8 @@ class CachedStage2 {
         tickets_(&tickets) {}
 
   [[nodiscard]] pagetables::WalkResult<Space> operator()(std::uint64_t address, const Ask& ask) {
-    pagetables::Leaf<Space> known;
-    if (cached(address, ask, known)) return known;
+    pagetables::Leaf<Space> cached;
+    if (known(address, ask, cached)) return cached;
     Tables tables(caches_->stage2_tables, tag_, tickets_->stage2_tables);
     auto leaf = pagetables::walk<Format>(*rules_, *reader_, root_, levels_, address, ask, tables);
     if (leaf)
@@ -103,10 +103,25 @@ class CachedStage2 {
       leaf.error().stage = Stage::kStage2;
     return leaf;
   }
+  // Whether the cache of pages has it; see pagetables::nested_walk_at_once.
+  [[nodiscard, gnu::always_inline]] bool known(std::uint64_t address, const Ask& ask,
+                                               pagetables::Leaf<Space>& leaf) const {
+    iotlb::WalkHit hit;
+    if (!caches_->stage2_pages.lookup(tag_, address, hit) || !hit.permissions.allows(ask.access))
+      return false;
+    leaf.page = Space(hit.output);
+    leaf.page_lg2 = hit.page_lg2;
+    leaf.level = 0;
+    leaf.permissions = hit.permissions;
+    leaf.dirty_owed = false;
+    leaf.entry = 0;
+    leaf.references = 0;
+    return true;
+  }
   // In registers where it can be; see pagetables::translate_at_once.
   [[nodiscard, gnu::always_inline]] bool at_once(std::uint64_t address, const Ask& ask,
                                                  pagetables::Leaf<Space>& leaf) {
-    if (cached(address, ask, leaf)) return true;
+    if (known(address, ask, leaf)) return true;
     if (caches_->stage2_pages.off() && caches_->stage2_tables.off()) {
       pagetables::NoWalkCache::For<Space> nothing;
       return pagetables::walk_at_once<Format>(*rules_, *reader_, root_, levels_, address, ask,
@@ -123,20 +138,6 @@ class CachedStage2 {
  private:
   using Tables = CachedTables<Format, Space>;
 
-  [[nodiscard, gnu::always_inline]] bool cached(std::uint64_t address, const Ask& ask,
-                                                pagetables::Leaf<Space>& leaf) {
-    iotlb::WalkHit hit;
-    if (!caches_->stage2_pages.lookup(tag_, address, hit) || !hit.permissions.allows(ask.access))
-      return false;
-    leaf.page = Space(hit.output);
-    leaf.page_lg2 = hit.page_lg2;
-    leaf.level = 0;
-    leaf.permissions = hit.permissions;
-    leaf.dirty_owed = false;
-    leaf.entry = 0;
-    leaf.references = 0;
-    return true;
-  }
   [[nodiscard, gnu::noinline]] bool walk_and_fill(std::uint64_t address, const Ask& ask,
                                                   pagetables::Leaf<Space>& leaf) {
     Tables tables(caches_->stage2_tables, tag_, tickets_->stage2_tables);

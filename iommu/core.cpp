@@ -214,7 +214,7 @@ std::uint64_t IommuCore::forget_context(Requester function) {
   UnitCore* const unit = port->route().unit;
   leave(slot);
   if (unit == nullptr) return 0;
-  unit->forget_context(function);
+  unit->forget_context(requester_of(function));
   return device_tlbs.invalidate(
       unit->id(),
       {.scope = iotlb::Scope::kDeviceTlb, .requester = function, .all_pasids = true},
@@ -224,6 +224,16 @@ std::uint64_t IommuCore::forget_context(Requester function) {
 Port* IommuCore::find_port(Requester function) {
   decltype(Ports::table)::const_accessor found;
   return ports_->table.find(found, Ports::key_of(function)) ? found->second : nullptr;
+}
+
+Requester IommuCore::requester_of(Requester function) {
+  const Port* port = find_port(function);
+  if (port == nullptr) return function;
+  auto& slot = bursts.slot();
+  bursts.enter(slot);
+  const Requester requester = port->route().requester;
+  leave(slot);
+  return requester;
 }
 
 RouteView IommuCore::view(const Port& port) {
@@ -249,13 +259,13 @@ RouteView IommuCore::view(const Port& port) {
 }
 
 bool IommuCore::add_port(Port& port) {
-  return ports_->table.insert({Ports::key_of(port.requester()), &port});
+  return ports_->table.insert({Ports::key_of(port.number()), &port});
 }
 
 bool IommuCore::remove_port(Port& port) {
   decltype(Ports::table)::accessor found;
   // A port that was refused because another has its place must not take that one away.
-  return ports_->table.find(found, Ports::key_of(port.requester())) && found->second == &port &&
+  return ports_->table.find(found, Ports::key_of(port.number())) && found->second == &port &&
          ports_->table.erase(found);
 }
 

@@ -104,10 +104,15 @@ class Port {
     // Acquire: pairs with replace_route.
     return *route_.load(std::memory_order_acquire);
   }
-  // What it is called on the bus at this moment; any time.
-  [[nodiscard]] Requester requester() const {
+  // What it is called on the bus at this moment; any time. Its requests may bear another number,
+  // which is that of the route.
+  [[nodiscard]] Requester number() const {
     // Relaxed: a name, which orders nothing.
-    return requester_.load(std::memory_order_relaxed);
+    return number_.load(std::memory_order_relaxed);
+  }
+  void renumber(Requester to) {
+    // Relaxed: as in number().
+    number_.store(to, std::memory_order_relaxed);
   }
   // Gives the old one, which bursts may still use. Under the lock of Routes.
   [[nodiscard]] std::unique_ptr<const Route> replace_route(std::unique_ptr<const Route> next);
@@ -127,10 +132,11 @@ class Port {
   Location location;
   std::optional<PoolId> pool{};
   std::optional<PoolId> declared_pool{};  // where a reset puts it
+  std::optional<FunctionId> followed{};   // of the topology that it follows
 
  private:
   std::atomic<const Route*> route_{nullptr};
-  std::atomic<Requester> requester_;
+  std::atomic<Requester> number_;
 };
 
 class IommuCore {
@@ -142,6 +148,9 @@ class IommuCore {
   [[nodiscard]] const pagetables::PhysicalMemory& memory() const {
     // Acquire: pairs with the exchange in change_memory.
     return *memory_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] const std::atomic<const pagetables::PhysicalMemory*>& memory_word() const {
+    return memory_;
   }
   [[nodiscard]] std::uint64_t change_memory(std::shared_ptr<const GuestMemory> memory,
                                             std::shared_ptr<const pagetables::HostMap> host_map);
@@ -167,6 +176,8 @@ class IommuCore {
   [[nodiscard]] std::uint64_t forget_context(Requester function);
 
   [[nodiscard]] Port* find_port(Requester function);
+  // What the requests of a function bear; for one that is not attached, its own number.
+  [[nodiscard]] Requester requester_of(Requester function);
   [[nodiscard]] RouteView view(const Port& port);
   [[nodiscard]] bool add_port(Port& port);
   // False: it had no place of its own.

@@ -68,6 +68,17 @@ void DeviceTlbs::reset_all() {
   for (const std::uint64_t serial : serials) tracker_.acknowledge(serial);
 }
 
+void DeviceTlbs::rename(std::span<const std::pair<Requester, Requester>> names) {
+  const MutexLock lock(mutex_);
+  std::vector<decltype(functions_)::node_type> taken;
+  for (const auto& [from, to] : names) {
+    taken.push_back(functions_.extract(key_of(from)));
+    if (!taken.back().empty()) taken.back().key() = key_of(to);
+  }
+  for (auto& node : taken)
+    if (!node.empty()) functions_.insert(std::move(node));
+}
+
 std::uint64_t DeviceTlbs::invalidate(UnitId unit, const iotlb::Invalidation& what,
                                      Clock::Duration limit) {
   const Clock::Duration now = clock_.now();

@@ -15,6 +15,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -41,6 +43,8 @@ class DeviceTlbs {
   // It was reset: its TLB is empty and it owes nothing.
   void reset(Requester function);
   void reset_all();
+  // Functions that are called something else now, all at once: from and to.
+  void rename(std::span<const std::pair<Requester, Requester>> names);
 
   // Gives a serial for the tracker; 0: nothing is left to wait for.
   [[nodiscard]] std::uint64_t invalidate(UnitId unit, const iotlb::Invalidation& what,

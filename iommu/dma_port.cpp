@@ -52,6 +52,14 @@ DmaPort::Burst::Burst(DmaPort& port)
     (state_.recorder = state_.port.core.recorder)->take_turn();
   state_.port.core.bursts.enter(state_.slot);
   state_.route = &state_.port.route();
+  state_.open = &state_.port.open;
+  state_.memory = &state_.port.core.memory_word();
+  if (core::UnitCore* const unit = state_.route->unit; unit != nullptr) {
+    state_.changes = &unit->contexts.changes_word();
+    state_.iotlb = &unit->iotlb;
+  } else {
+    state_.bypasses = state_.route->kind == core::Route::Kind::kBypass;
+  }
 }
 
 DmaPort::Burst::~Burst() {
@@ -65,11 +73,11 @@ DmaPort::Burst::~Burst() {
 DmaPort::DmaPort(std::unique_ptr<core::Port> port) : port_(std::move(port)) {}
 DmaPort::~DmaPort() {
   const RecordedScope scope(port_->core.recorder,
-                            {.what = What::kDetach, .requester = port_->requester()});
+                            {.what = What::kDetach, .requester = port_->number()});
   port_.reset();
 }
 
-Requester DmaPort::requester() const { return port_->requester(); }
+Requester DmaPort::requester() const { return port_->number(); }
 
 Result<Translation, Fault> DmaPort::translate(Iova iova, std::uint64_t size, Access access,
                                               const DmaAttributes& attributes) {
@@ -89,7 +97,8 @@ Result<Done, Fault> DmaPort::transfer(Iova iova, std::uint64_t size, Access acce
                       FaultReason::kAddressWraps);
   core::note_form(burst.state_, form);
   for (std::uint64_t done = 0; done < size;) {
-    const Request request = make_request(*burst.state_.route, iova + done, size - done, access, attributes);
+    const Request request =
+        make_request(*burst.state_.route, iova + done, size - done, access, attributes);
     burst.state_.completed = done;
     const auto piece = core::translate(burst.state_, request);
     if (!piece) return Failure{piece.error()};
@@ -132,7 +141,8 @@ Result<std::uint64_t, Fault> DmaPort::atomic(Iova iova, const DmaAttributes& att
                                              Change change) {
   constexpr std::uint64_t kWord = sizeof(std::uint64_t);
   Burst burst(*this);
-  const Request request = make_request(*burst.state_.route, iova, kWord, Access::kReadWrite, attributes);
+  const Request request =
+      make_request(*burst.state_.route, iova, kWord, Access::kReadWrite, attributes);
   if (iova.value() % kWord != 0)
     return unanswered(burst.state_, request, PieceForm::kAtomic, FaultReason::kMisaligned);
   core::note_form(burst.state_, PieceForm::kAtomic);
@@ -219,7 +229,8 @@ Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
   Pin pin;
   std::uint64_t context_changes = 0;
   for (std::uint64_t done = 0; done < size;) {
-    const Request request = make_request(*burst.state_.route, iova + done, size - done, access, attributes);
+    const Request request =
+        make_request(*burst.state_.route, iova + done, size - done, access, attributes);
     auto piece = core::translate(burst.state_, request);
     if (done == 0) context_changes = burst.state_.context_changes;
     record.several_tags |= context_changes != burst.state_.context_changes;

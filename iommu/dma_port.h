@@ -18,6 +18,8 @@
 // thread that opened it. Nothing here blocks, throws, prints, or allocates on a hit.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -39,6 +41,7 @@
 #include "iotlb/bursts.h"
 #include "iotlb/context.h"
 #include "iotlb/iotlb.h"
+#include "pagetables/physical_memory.h"
 
 namespace weir {
 
@@ -62,6 +65,17 @@ inline constexpr DmaAttributes kPlainDma{};
 struct Translation {
   // Written out, because all of it would be cleared first otherwise, which costs more than a hit.
   Translation() noexcept {}
+  // Bytes that the embedder has a pointer to.
+  Translation(Outcome how, Gpa at, Hpa lies_at, std::uint64_t bytes, std::byte* pointer,
+              std::uint64_t offset, Permissions allowed, std::uint8_t lg2) noexcept
+      : outcome(how),
+        gpa(at),
+        hpa(lies_at),
+        length(bytes),
+        host(pointer),
+        target_offset(offset),
+        permissions(allowed),
+        page_lg2(lg2) {}
 
   Outcome outcome = Outcome::kHit;  // how it was found; kInterrupt: a message, no memory behind it
   Gpa gpa{};
@@ -120,6 +134,16 @@ class DmaPort {
     [[nodiscard]] Result<Translation, Fault> translate(Iova iova, std::uint64_t size, Access access,
                                                        const DmaAttributes& attributes);
 
+    // Words of the guest's structures, in the order in which they have to be compared; `count` 0:
+    // nothing is known of them.
+    struct ContextWords {
+      // Written out: what is not in use needs no value.
+      ContextWords() noexcept {}
+      static constexpr std::size_t kMost = 8;
+      std::size_t count = 0;
+      std::array<Gpa, kMost> at;
+      std::array<std::uint64_t, kMost> word;
+    };
     // What the pipeline keeps between the requests of one burst.
     struct State {
       core::Port& port;
@@ -134,12 +158,22 @@ class DmaPort {
       iotlb::IotlbKey key{};
       std::uint64_t ready_changes = 0;
       std::uint64_t last_input = 0;
+      // What nearly every request asks (at_once.h), where it stands.
+      const std::atomic<bool>* open = nullptr;
+      const std::atomic<const pagetables::PhysicalMemory*>* memory = nullptr;
+      const std::atomic<std::uint64_t>* changes = nullptr;  // of the unit's contexts; null: no unit
+      iotlb::Iotlb* iotlb = nullptr;                        // of the unit
+      bool bypasses = false;
+      // Where the guest's flushes are not heard of: what `context` rests on.
+      ContextWords words{};
       Recorder* recorder = nullptr;  // has its turn; null: nobody records
       PieceForm form = PieceForm::kTranslate;
     };
 
    private:
     friend class DmaPort;
+    [[nodiscard]] Result<Translation, Fault> translate_otherwise(Iova iova, std::uint64_t size,
+                                                                 Access access);
     State state_;
   };
 
@@ -204,3 +238,6 @@ class DmaPort {
 };
 
 }  // namespace weir
+
+// The way of nearly every request, so that it becomes a part of the device's own loop.
+#include "iommu/at_once.h"

@@ -49,8 +49,20 @@ Result<Done, std::string> Iommu::declare_pool(PoolId pool, const Window& window)
 
 Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& location,
                                                             std::optional<PoolId> pool) {
-  auto port = core_->routes.attach(location, pool);
+  return attached(core_->routes.attach(location, pool, std::nullopt));
+}
+
+Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Topology& topology,
+                                                            FunctionId function) {
+  return attached(core_->routes.attach(topology, function));
+}
+
+Result<std::unique_ptr<DmaPort>, std::string> Iommu::attached(
+    Result<std::unique_ptr<core::Port>, std::string> port) {
   if (!port) return Failure{std::move(port).error()};
+  // Nobody else has the port yet.
+  const Location& location = (*port)->location;
+  const std::optional<PoolId> pool = (*port)->pool;
   const Requester alias = location.alias.value_or(location.function);
   const RecordedScope scope(
       core_->recorder,
@@ -62,11 +74,21 @@ Result<std::unique_ptr<DmaPort>, std::string> Iommu::attach(const Location& loca
   core_->log.write(LogLevel::kInfo, LogTopic::kRoute, [&] {
     auto& slot = core_->bursts.slot();
     core_->bursts.enter(slot);
-    std::string line = core::name_of(location.function) + core::to_words((*port)->route());
+    std::string line = core::name_of((*port)->number()) + core::to_words((*port)->route());
     core_->leave(slot);
     return line;
   });
   return std::make_unique<DmaPort>(std::move(port).value());
+}
+
+Change Iommu::follow(const Topology& topology, std::vector<std::string>* refused) {
+  if (core_->recorder != nullptr) core_->recorder->on_unrecordable("a machine that changes");
+  std::vector<std::string> sentences;
+  core::Routes::Serials serials = core_->routes.follow(topology, sentences);
+  for (const std::string& sentence : sentences)
+    core_->log.write(LogLevel::kWarning, LogTopic::kRoute, [&] { return sentence; });
+  if (refused != nullptr) *refused = std::move(sentences);
+  return change_for(std::move(serials));
 }
 
 void Iommu::poll() {
@@ -121,15 +143,19 @@ Change Iommu::reset_function(Requester function) {
 }
 
 Change Iommu::end_requests(Requester function) {
-  const iotlb::Invalidation what{.scope = iotlb::Scope::kRequester, .requester = function};
+  const iotlb::Invalidation what{.scope = iotlb::Scope::kRequester,
+                                 .requester = core_->requester_of(function)};
   core_->books.invalidation(what, {});
   core_->device_tlbs.reset(function);
   return change_for({core_->tracker.issue(std::nullopt, what)});
 }
 
 Result<Change, std::string> Iommu::apply(const Transition& transition) {
-  if (core_->recorder != nullptr) core_->recorder->on_unrecordable("transitions");
+  const std::string line = core_->recorder != nullptr ? to_line(transition) : std::string();
+  RecordedScope scope(core_->recorder,
+                      {.what = What::kTransition, .data = std::as_bytes(std::span(line))});
   auto serials = core_->routes.apply(transition);
+  scope.answer({serials ? 1U : 0U});
   if (!serials) return Failure{std::move(serials).error()};
   return change_for(std::move(serials).value());
 }

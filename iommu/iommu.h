@@ -35,6 +35,7 @@
 #include "iommu/recorder.h"
 #include "iommu/sinks.h"
 #include "iommu/stats.h"
+#include "iommu/topology.h"
 #include "iommu/transition.h"
 #include "iommu/unit.h"
 #include "iommu/window.h"
@@ -138,6 +139,12 @@ class Iommu {
   [[nodiscard]] Result<std::unique_ptr<DmaPort>, std::string> attach(
       const Location& location, std::optional<PoolId> pool = std::nullopt);
 
+  // The same for a function of a topology, whose route then follows it (see follow). A wish for a
+  // window is one for the pool of that number. Refused also: an empty slot, and a function for which
+  // the tables say something else than what is wished.
+  [[nodiscard]] Result<std::unique_ptr<DmaPort>, std::string> attach(const Topology& topology,
+                                                                     FunctionId function);
+
   // Goes on with what was parked, reports pins that are held too long. Call it whenever convenient;
   // nothing depends on how often, because whoever ends the last burst or pin polls as well.
   void poll();
@@ -155,6 +162,11 @@ class Iommu {
   // Who reaches what, from now on; see there. Refuses, in one sentence, what would reach further or
   // contradicts the tables, and then changes nothing. Any thread, while requests are under way.
   [[nodiscard]] Result<Change, std::string> apply(const Transition& transition);
+  // The machine itself has changed: buses were renumbered, BARs moved or switched off, functions
+  // plugged or pulled. Functions that follow the topology get what the tables say of them now, and
+  // windows are where their BARs are. Complete once nothing rests on the old ways. `refused`, if
+  // given, gets a sentence for each function that has no place any more (it reaches nothing).
+  Change follow(const Topology& topology, std::vector<std::string>* refused = nullptr);
   // Machine reset: every unit to power-on state, caches empty, windows as they were declared; pages
   // stay private. REQUIRES: devices stopped.
   Change reset();
@@ -185,6 +197,8 @@ class Iommu {
   void install_unit(UnitHost& host, std::unique_ptr<Unit> unit);
   Change change_for(std::vector<std::uint64_t> serials);
   Change reset_to(std::optional<Coverage> tables);
+  Result<std::unique_ptr<DmaPort>, std::string> attached(
+      Result<std::unique_ptr<core::Port>, std::string> port);
   Change end_requests(Requester function);
 
   std::unique_ptr<core::IommuCore> core_;

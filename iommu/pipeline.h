@@ -11,6 +11,7 @@
 
 #include "base/seam.h"
 #include "iommu/core.h"
+#include "pagetables/word_trail.h"
 
 namespace weir::core {
 
@@ -169,6 +170,13 @@ void count_fill(DmaPort::Burst::State& burst, iotlb::FillResult filled);
 // 5 to 8 for a context that the guest changes without telling (verified.cpp).
 [[nodiscard]] Result<Translation, Fault> translate_verified(DmaPort::Burst::State& burst,
                                                             const Request& request, const Ask& ask);
+
+// Keeps of such a context what it rests on, if the trail says all of it and the burst may use it.
+void remember_words(DmaPort::Burst::State& burst, const iotlb::Context& context,
+                    const pagetables::WordTrail& trail);
+// The way of nearly every request where words are kept: what translate_at_once is elsewhere.
+[[nodiscard]] bool verified_at_once(DmaPort::Burst::State& burst, Iova iova, std::uint64_t size,
+                                    Access access, Translation& t);
 
 // Caching mode (absence.cpp): keeps, if it may be kept, that `fault` met nothing at all.
 void remember_absence(DmaPort::Burst::State& burst, const Request& request, const Fault& fault,

@@ -74,8 +74,9 @@ struct RecordedCall {
     kSendMsi,
     kResolveMsi,
     kDeclarePool,  // pool, first, last, where to, rights
+    kTransition,   // in `data` its line (to_line); answered: whether it was taken
   };
-  static constexpr unsigned kCount = 20;
+  static constexpr unsigned kCount = 21;
   static constexpr std::size_t kWords = 6;
 
   What what = What::kPoll;

@@ -45,4 +45,9 @@ struct Route {
   mutable iotlb::Published<PortContext> context{};
 };
 
+// Whether requests on one end as they would on the other.
+[[nodiscard]] inline bool same_way(const Route& a, const Route& b) {
+  return a.requester == b.requester && a.kind == b.kind && a.unit == b.unit && a.window == b.window;
+}
+
 }  // namespace weir::core

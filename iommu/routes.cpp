@@ -12,17 +12,15 @@ Port::Port(IommuCore& core_of_port, const Location& location_of_port)
       recorded(core.recorder != nullptr && core.recorder->hears_pieces()),
       open(!recorded),
       location(location_of_port),
-      requester_(location_of_port.alias.value_or(location_of_port.function)) {}
+      number_(location_of_port.function) {}
 
 Port::~Port() {
-  if (core.routes.remove(*this)) core.device_tlbs.detach(requester());
+  if (core.routes.remove(*this)) core.device_tlbs.detach(number());
   // Relaxed: no burst of the port is alive.
   delete route_.load(std::memory_order_relaxed);
 }
 
 std::unique_ptr<const Route> Port::replace_route(std::unique_ptr<const Route> next) {
-  // Relaxed: a name, see requester().
-  requester_.store(next->requester, std::memory_order_relaxed);
   // Sequentially consistent: before the epoch of the completion that follows, so that a burst of
   // that epoch takes the new route.
   return std::unique_ptr<const Route>(route_.exchange(next.release(), std::memory_order_seq_cst));
@@ -71,16 +69,19 @@ Result<std::unique_ptr<const Route>, std::string> Routes::resolve(
     const auto declared = pools_.find(*pool);
     if (declared == pools_.end())
       return Failure{std::string("no window was declared for the function's pool")};
-    route->kind = declared->second ? Route::Kind::kWindow : Route::Kind::kNone;
-    if (declared->second) route->window = *declared->second;
+    const std::optional<Window>& window = declared->second;
+    route->kind = window ? Route::Kind::kWindow : Route::Kind::kNone;
+    if (window) route->window = *window;
   }
   return std::unique_ptr<const Route>(std::move(route));
 }
 
 Result<std::unique_ptr<Port>, std::string> Routes::attach(const Location& location,
-                                                          std::optional<PoolId> pool) {
+                                                          std::optional<PoolId> pool,
+                                                          std::optional<FunctionId> followed) {
   auto port = std::make_unique<Port>(core_, location);
   port->pool = port->declared_pool = pool;
+  port->followed = followed;
   const MutexLock lock(mutex_);
   auto route = resolve(location, pool);
   if (!route) return Failure{std::move(route).error()};

@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "iommu/coverage.h"
 #include "iommu/route.h"
+#include "iommu/topology.h"
 #include "iommu/transition.h"
 #include "iommu/window.h"
 #include "iotlb/invalidation.h"
@@ -50,7 +51,13 @@ class Routes {
 
   // Gives the port with its route, or why it has none.
   [[nodiscard]] Result<std::unique_ptr<Port>, std::string> attach(const Location& location,
-                                                                  std::optional<PoolId> pool)
+                                                                  std::optional<PoolId> pool,
+                                                                  std::optional<FunctionId> followed)
+      WEIR_EXCLUDES(mutex_);
+  // The same for a function of a topology, which its route then follows; refused also where the
+  // tables say something else than what is wished of it.
+  [[nodiscard]] Result<std::unique_ptr<Port>, std::string> attach(const Topology& topology,
+                                                                  FunctionId function)
       WEIR_EXCLUDES(mutex_);
   // False: it was refused, and had no place.
   bool remove(Port& port) WEIR_EXCLUDES(mutex_);
@@ -58,6 +65,10 @@ class Routes {
   // All of it or nothing, and why not. Gives what must have settled before it is complete.
   using Serials = std::vector<std::uint64_t>;
   [[nodiscard]] Result<Serials, std::string> apply(const Transition& transition)
+      WEIR_EXCLUDES(mutex_);
+  // What the topology says of functions that follow it, and of windows. `refused` gets a sentence
+  // for each that has no place any more.
+  [[nodiscard]] Serials follow(const Topology& topology, std::vector<std::string>& refused)
       WEIR_EXCLUDES(mutex_);
   // Back to what was declared, by these tables (none: by those that are there). Gives what has gone
   // out of use, for the completion of the reset.
@@ -76,6 +87,12 @@ class Routes {
       WEIR_REQUIRES(mutex_);
   [[nodiscard]] std::optional<std::string> why_not(const Transition::GroupTurn& turn) const;
   void replace(Port& port, Replaced& replaced) WEIR_REQUIRES(mutex_);
+  void swap(Port& port, std::unique_ptr<const Route> next, Replaced& replaced)
+      WEIR_REQUIRES(mutex_);
+  // Waits for what was replaced, once all listeners have heard of it.
+  void settle(Replaced replaced, Gone gone, Serials& serials);
+  void renumber(std::span<Port* const> ports, std::vector<std::string>& refused)
+      WEIR_REQUIRES(mutex_);
   [[nodiscard]] Result<std::unique_ptr<const Route>, std::string> resolve(
       const Location& location, std::optional<PoolId> pool) const WEIR_REQUIRES(mutex_);
 

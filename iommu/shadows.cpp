@@ -34,7 +34,7 @@ struct Shadow::Space {
 
 Shadow::~Shadow() { port_.core.shadows.remove(*this); }
 
-Requester Shadow::requester() const { return port_.requester(); }
+Requester Shadow::requester() const { return port_.core.requester_of(port_.number()); }
 
 const UnitCore* Shadow::unit() const {
   auto& slot = port_.core.bursts.slot();

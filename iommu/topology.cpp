@@ -140,6 +140,8 @@ std::optional<Topology::Span> Topology::window_now(std::uint32_t window) const {
   if (!owner.present || bar == owner.bars.end() || !bar->decoded) return std::nullopt;
   if (place.base > bar->bytes || place.bytes > bar->bytes - place.base) return std::nullopt;
   span.base += bar->base;
+  // What is identity stays that: the function uses the BAR's own addresses.
+  if (place.first == place.base) span.first = span.base;
   return span;
 }
 

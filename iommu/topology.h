@@ -108,7 +108,7 @@ struct UnitPlace {
 };
 
 // One range by which a function reaches memory, and nothing else. `first` is what the function
-// uses; equal to `base` it is identity.
+// uses; equal to `base` it is identity, and with a BAR it follows the BAR as well.
 struct WindowPlace {
   std::string name{};
   std::uint64_t first = 0;  // IOVA

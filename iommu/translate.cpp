@@ -53,9 +53,9 @@ void adopt(State& burst, const PortContext& found) {
       context.input_bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << context.input_bits) - 1;
 }
 
-// 4. Context: the burst's own copy, the route's, the unit's, or the guest's structures; whichever is
-// the first that is still good. Afterwards the burst has it under `changes`, which were read before
-// anything it rests on.
+// 4. Context: the burst's own copy, the route's, the unit's, or the guest's structures; whichever
+// is the first that is still good. Afterwards the burst has it under `changes`, which were read
+// before anything it rests on.
 [[nodiscard]] std::optional<Fault> refresh_context(State& burst, const Request& request,
                                                    std::uint64_t changes) {
   UnitCore& unit = *burst.route->unit;
@@ -73,7 +73,10 @@ void adopt(State& burst, const PortContext& found) {
     found.context = *cached;
   } else {
     count(burst.slot, Count::kContextReads);
-    const auto read = unit.unit->read_context(request, burst.port.core.memory());
+    burst.words.count = 0;
+    pagetables::WordTrail trail;
+    const auto read = anew ? unit.unit->trace_context(request, burst.port.core.memory(), trail)
+                           : unit.unit->read_context(request, burst.port.core.memory());
     if (!read) {
       burst.context_changes = burst.ready_changes = 0;
       return read.error();
@@ -83,8 +86,10 @@ void adopt(State& burst, const PortContext& found) {
     // A verified one is read anew for every request: that is how it is compared.
     current = !is_verified(found.context) &&
               unit.contexts.fill(changes, burst.route->requester, found.pasid, found.context);
+    if (anew && found.pasid == Context::kNoPasid) remember_words(burst, found.context, trail);
   }
-  if (has_tables(found.context)) found.key = unit.iotlb.key_for(tag_of(found.context));
+  if (has_tables(found.context) && !is_verified(found.context))
+    found.key = unit.iotlb.key_for(tag_of(found.context));
   if (current) burst.route->context.write(found);
   adopt(burst, found);
   return std::nullopt;
@@ -433,9 +438,13 @@ std::optional<Translation> peek(State& burst, const Request& request) {
 namespace weir {
 
 // Here instead of dma_port.cpp, so that a hit is one function from end to end.
-Result<Translation, Fault> DmaPort::Burst::translate(Iova iova, std::uint64_t size, Access access) {
+Result<Translation, Fault> DmaPort::Burst::translate_otherwise(Iova iova, std::uint64_t size,
+                                                               Access access) {
   Result<Translation, Fault> translation{std::in_place};
-  if (!core::translate_at_once(state_, iova, size, access, *translation)) [[unlikely]]
+  const bool done = state_.words.count != 0
+                        ? core::verified_at_once(state_, iova, size, access, *translation)
+                        : core::translate_at_once(state_, iova, size, access, *translation);
+  if (!done) [[unlikely]]
     translation =
         core::translate(state_, core::make_request(*state_.route, iova, size, access, kPlainDma));
   return translation;

@@ -32,6 +32,7 @@
 #include "iotlb/walk_caches.h"
 #include "pagetables/physical_memory.h"
 #include "pagetables/walk.h"
+#include "pagetables/word_trail.h"
 
 namespace weir {
 
@@ -134,6 +135,16 @@ class Unit {
   // recorded (false: the guest silenced it).
   [[nodiscard]] virtual Result<iotlb::Context, Fault> read_context(
       const Request& request, const pagetables::PhysicalMemory& memory) = 0;
+
+  // The same; and into `trail` every word that a Context rests on, in the order in which they have
+  // to be compared again, so that it holds while memory has them all and ContextCache::changes()
+  // has not moved. A unit that cannot say so leaves trail.whole false.
+  [[nodiscard]] virtual Result<iotlb::Context, Fault> trace_context(
+      const Request& request, const pagetables::PhysicalMemory& memory,
+      pagetables::WordTrail& trail) {
+    trail.whole = false;
+    return read_context(request, memory);
+  }
 
   // May this kind of request use this context? Asked only for requests that are not plain, that
   // is, translated or translation requests, and those with a PASID, with privilege or to execute.

@@ -33,6 +33,8 @@ class ContextCache {
     // Acquire: pairs with invalidate(); who sees the new number sees the guest's new structures.
     return changes_.load(std::memory_order_acquire);
   }
+  // Where it stands, for who reads it (acquire) for every request.
+  [[nodiscard]] const std::atomic<std::uint64_t>& changes_word() const { return changes_; }
   // `pasid` is Context::kNoPasid or a PASID.
   [[nodiscard]] std::optional<Context> find(Requester requester, std::uint32_t pasid) const;
   // `changes` is what changes() said before the guest's structures were read. Refuses (false) if

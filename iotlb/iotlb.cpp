@@ -4,6 +4,7 @@
 #include "iotlb/iotlb.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/seam.h"
 #include "iotlb/iotlb_set.h"
@@ -13,13 +14,13 @@ namespace weir::iotlb {
 namespace {
 
 // What there is to look at where there is nothing; never written.
-constinit IotlbWay nothing;
+constinit std::array<IotlbWay, Iotlb::kWays> nothing;
 constexpr std::atomic<std::uint64_t> kNeverFlushed{0};
 
 }  // namespace
 
 Iotlb::Iotlb(const IotlbOptions& options)
-    : ways_(&nothing),
+    : ways_(nothing.data()),
       off_(options.entries == 0 && !options.reference),
       lineages_(options.reference ? std::max<std::size_t>(options.entries, 4096)
                                   : options.entries) {
@@ -79,6 +80,16 @@ std::optional<IotlbKey> Iotlb::known_key(Tag tag) const {
 
 // ---- Looking
 
+bool Iotlb::is_nowhere(const IotlbKey& key, std::uint64_t slot, std::uint64_t page) const {
+  // Relaxed, all: as in find().
+  return own_ways_ != nullptr &&
+         key.domain->sizes.load(std::memory_order_relaxed) == std::uint64_t{1} << key.page_lg2 &&
+         ways_from(slot).first([&](const Way& way) {
+           return ((way.tag.load(std::memory_order_relaxed) ^ key.tag) |
+                   (way.page.load(std::memory_order_relaxed) ^ page)) == 0;
+         }) == nullptr;
+}
+
 std::optional<Iotlb::Found> Iotlb::find(const IotlbKey& key, Iova iova) const {
   // Relaxed: a size that appears concurrently belongs to a fill that this may miss.
   for (std::uint64_t left = key.domain->sizes.load(std::memory_order_relaxed); left != 0;
@@ -86,20 +97,18 @@ std::optional<Iotlb::Found> Iotlb::find(const IotlbKey& key, Iova iova) const {
     const auto lg2 = static_cast<std::uint8_t>(std::countr_zero(left));
     const std::uint64_t number = iova.value() >> lg2;
     const std::uint64_t word = tag_word_of(key, lg2);
-    const std::uint64_t first = slot_of(number, seed_of(key, lg2));
-    for (std::uint64_t w = 0; w < kWays; ++w) {
-      Way& way = ways_[(first + w * (set_mask_ + 1)) & slot_mask_];
+    Way* const way = ways_from(slot_of(number, seed_of(key, lg2))).first([&](const Way& one) {
       // Relaxed, both: most ways hold something else, and that is all one needs to know of them.
       // One that is just being filled with the page may be missed.
-      if (((way.tag.load(std::memory_order_relaxed) ^ word) |
-           (way.page.load(std::memory_order_relaxed) ^ number << lg2)) != 0) [[likely]]
-        continue;
-      for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-        const std::uint64_t generation = generation_of(key) & generation_mask_;
-        const Look look = Look::at(way, word, number << lg2, generation);
-        if (look.hit()) return Found{look.output, &way, lg2};
-        if (look.torn == 0) break;
-      }
+      return ((one.tag.load(std::memory_order_relaxed) ^ word) |
+              (one.page.load(std::memory_order_relaxed) ^ number << lg2)) == 0;
+    });
+    if (way == nullptr) continue;
+    for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+      const std::uint64_t generation = generation_of(key) & generation_mask_;
+      const Look look = Look::at(*way, word, number << lg2, generation);
+      if (look.hit()) return Found{look.output, way, lg2};
+      if (look.torn == 0) break;
     }
   }
   return std::nullopt;
@@ -137,17 +146,6 @@ std::optional<Hit> Iotlb::peek(Tag tag, Iova iova) const {
 
 // ---- Generations and counts
 
-Iotlb::Generations Iotlb::generations_of(const Owner& owner) const {
-  // Sequentially consistent, each: in a fill, before it asks whether it was overtaken.
-  Generations now;
-  now.domain = generation_.load(std::memory_order_seq_cst) +
-               owner.domain->generation.load(std::memory_order_seq_cst);
-  now.tag = now.domain;
-  if (owner.pasid != nullptr && owner.pasid != owner.domain)
-    now.tag += owner.pasid->generation.load(std::memory_order_seq_cst);
-  return now;
-}
-
 bool Iotlb::is_dead(const Way& way, const Owner& owner) const {
   // Relaxed: asked under the set's lock.
   return way.generation.load(std::memory_order_relaxed) !=
@@ -164,7 +162,7 @@ void Iotlb::list(Lineage& domain) {
   }
 }
 
-bool Iotlb::count_in(const Owner& owner, const Generations& now) {
+bool Iotlb::count_in(Owner owner, Generations now) {
   if (lineages_.is_shared(*owner.domain)) return true;
   const LiveCount::Added added = owner.domain->live.add(now.domain);
   if (!added.in_time) return false;
@@ -181,7 +179,7 @@ bool Iotlb::count_in(const Owner& owner, const Generations& now) {
   return true;
 }
 
-bool Iotlb::count_out(const Owner& owner, const Generations& then) {
+bool Iotlb::count_out(Owner owner, Generations then) {
   if (lineages_.is_shared(*owner.domain)) return true;
   if (owner.pasid != nullptr && !lineages_.is_shared(*owner.pasid) &&
       !owner.pasid->live.remove(then.tag))
@@ -200,26 +198,20 @@ FillResult Iotlb::fill(FillTicket ticket, const Entry& entry) {
               {entry.page, entry.output, entry.page_lg2, entry.permissions});
 }
 
-FillResult Iotlb::fill(const IotlbKey& key, FillTicket ticket, const Mapping& mapping) {
-  if (off_ || key.domain == nullptr || mapping.page_lg2 < kPageLg2) return FillResult::kNotKept;
-  Lineage& domain = *key.domain;
-  // Sequentially consistent, both: either this sees the invalidation's number, or what is filled
-  // here comes before the invalidation looks for it (L2).
-  const auto is_current = [&] {
-    if (WEIR_BUG(kFillUnchecked)) return true;
-    return overtaken_.load(std::memory_order_seq_cst) +
-               domain.overtaken.load(std::memory_order_seq_cst) ==
-           ticket.sequence;
-  };
-  if (reference_ != nullptr)
-    return reference_->fill({.tag = key.plain(),
-                             .page = mapping.page,
-                             .output = mapping.output,
-                             .page_lg2 = mapping.page_lg2,
-                             .permissions = mapping.permissions},
-                            is_current);
+FillResult Iotlb::fill_reference(const IotlbKey& key, FillTicket ticket, const Entry& entry) {
+  if (reference_ == nullptr) return FillResult::kNotKept;
+  return reference_->fill(entry, [&] { return is_current(*key.domain, ticket); });
+}
 
-  const std::uint64_t size_bit = std::uint64_t{1} << mapping.page_lg2;
+FillResult Iotlb::fill(const IotlbKey& key, FillTicket ticket, std::uint64_t page,
+                       std::uint64_t output, std::uint8_t page_lg2) {
+  if (key.domain == nullptr || page_lg2 < kPageLg2) return FillResult::kNotKept;
+  const std::uint64_t tag = tag_word_of(key, page_lg2);
+  if (own_ways_ == nullptr) [[unlikely]]
+    return fill_reference(key, ticket, words::entry_of(tag, page, output));
+
+  Lineage& domain = *key.domain;
+  const std::uint64_t size_bit = std::uint64_t{1} << page_lg2;
   // The load avoids a shared write on every fill. Sequentially consistent, both: an invalidation
   // that misses the bit comes before it, whoever of the fills set it, and is seen by the check
   // below.
@@ -228,17 +220,15 @@ FillResult Iotlb::fill(const IotlbKey& key, FillTicket ticket, const Mapping& ma
   if (key.pasid != nullptr && !domain.has_pasids.load(std::memory_order_seq_cst))
     domain.has_pasids.store(true, std::memory_order_seq_cst);
 
-  const std::uint64_t slot =
-      slot_of(mapping.page.value() >> mapping.page_lg2, seed_of(key, mapping.page_lg2));
-  Set set(*this, slot);
+  Set set(*this, slot_of(page >> page_lg2, seed_of(key, page_lg2)));
   // The generation first: if it is over by the time of the check, the check says so; if it ends
   // afterwards, it takes this entry with it.
   const Owner owner{.domain = &domain, .pasid = key.pasid};
   const Generations now = generations_of(owner);
-  if (!is_current()) return FillResult::kRefused;
-  return set.put({.tag = tag_word_of(key, mapping.page_lg2),
-                  .page = mapping.page.value(),
-                  .output = words::make_output(mapping.output, mapping.permissions),
+  if (!is_current(domain, ticket)) return FillResult::kRefused;
+  return set.put({.tag = tag,
+                  .page = page,
+                  .output = output,
                   .generation = static_cast<std::uint16_t>(now.tag & generation_mask_)},
                  owner, now);
 }

@@ -15,6 +15,7 @@
 // lookup that meets a writer retries a few times, then answers "miss"; it never waits.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -23,6 +24,7 @@
 #include <optional>
 
 #include "base/mutex.h"
+#include "base/seam.h"
 #include "iotlb/entry.h"
 #include "iotlb/invalidation.h"
 #include "iotlb/iotlb_way.h"
@@ -71,14 +73,27 @@ class Iotlb {
   [[nodiscard]] IotlbKey key_for(Tag tag);
 
   [[gnu::always_inline]] [[nodiscard]] std::optional<Hit> lookup(IotlbKey& key, Iova iova) {
+    Hit hit;
+    if (look_at_once(key, iova, hit)) [[likely]]
+      return hit;
+    const std::uint64_t number = iova.value() >> key.page_lg2;
+    if (is_nowhere(key, slot_of(number, key.seed), number << key.page_lg2)) return std::nullopt;
+    return look_closely(key, iova);
+  }
+  // One look, where the page is found mostly. False: ask lookup().
+  [[nodiscard, gnu::always_inline]] bool look_at_once(const IotlbKey& key, Iova iova, Hit& hit) {
     const std::uint8_t lg2 = key.page_lg2;
     const std::uint64_t number = iova.value() >> lg2;
     Way& way = ways_[slot_of(number, key.seed)];
     const Look look = Look::at(way, key.tag, number << lg2, generation_of(key) & generation_mask_);
     if (!look.hit()) [[unlikely]]
-      return look_closely(key, iova);
+      return false;
     mark(way);
-    return Look::hit_of(look.output, iova, lg2);
+    // Member by member, so that it stays in registers.
+    hit.output = (look.output & words::kBaseMask) + iova.page_offset(lg2);
+    hit.page_lg2 = lg2;
+    hit.permissions = Permissions::from_bits(look.output);
+    return true;
   }
   // The same for who asks once.
   [[nodiscard]] std::optional<Hit> lookup(Tag tag, Iova iova);
@@ -96,7 +111,10 @@ class Iotlb {
     return {overtaken_.load(std::memory_order_acquire) +
             key.domain->overtaken.load(std::memory_order_acquire)};
   }
-  FillResult fill(const IotlbKey& key, FillTicket ticket, const Mapping& mapping);
+  FillResult fill(const IotlbKey& key, FillTicket ticket, const Mapping& mapping) {
+    return fill(key, ticket, mapping.page.value(),
+                words::make_output(mapping.output, mapping.permissions), mapping.page_lg2);
+  }
   // The same for who fills once.
   [[nodiscard]] FillTicket begin_fill(DomainId domain) const;
   FillResult fill(FillTicket ticket, const Entry& entry);
@@ -140,6 +158,31 @@ class Iotlb {
     const std::uint64_t turn = (page_number & ~slot_mask_) * kSpread >> 32;
     return (page_number ^ turn ^ seed) & slot_mask_;
   }
+  // The ways of a set, in the order in which a page of the place prefers them: its own, the other
+  // one in the line, those of the next line.
+  struct Ways {
+    std::array<Way*, kWays> in_order;
+
+    // The first of which `is` is true, or null. Written out, so that nothing of it is a loop.
+    template <typename Is>
+    [[nodiscard, gnu::always_inline]] Way* first(Is is) const {
+      static_assert(kWays == 4);
+      if (is(*in_order[0])) return in_order[0];
+      if (is(*in_order[1])) return in_order[1];
+      if (is(*in_order[2])) return in_order[2];
+      if (is(*in_order[3])) return in_order[3];
+      return nullptr;
+    }
+    // What `of` says of each of them, taken together.
+    template <typename Of>
+    [[nodiscard, gnu::always_inline]] std::uint64_t all(Of of) const {
+      return of(*in_order[0]) | of(*in_order[1]) | of(*in_order[2]) | of(*in_order[3]);
+    }
+  };
+  [[nodiscard, gnu::always_inline]] Ways ways_from(std::uint64_t slot) const {
+    const std::uint64_t sets = set_mask_ + 1;
+    return {{&ways_[slot], &ways_[slot ^ sets], &ways_[slot ^ 2 * sets], &ways_[slot ^ 3 * sets]}};
+  }
   // Guests hand out the same few addresses in every domain: the domain turns the whole pattern.
   // PASIDs of a domain share their sets, so that a flush of the domain's page finds all of them,
   // but prefer different ways.
@@ -162,6 +205,10 @@ class Iotlb {
       way.used.store(1, std::memory_order_relaxed);
   }
 
+  // What a miss has to ask after its first look, as far as it is the same for nearly all: the
+  // domain has pages of the key's size only, and none of the ways holds this one.
+  [[nodiscard, gnu::noinline]] bool is_nowhere(const IotlbKey& key, std::uint64_t slot,
+                                               std::uint64_t page) const;
   // Everything but an answer at first sight.
   [[nodiscard]] std::optional<Hit> look_closely(IotlbKey& key, Iova iova);
   struct Found {
@@ -174,11 +221,33 @@ class Iotlb {
   // Nothing if the tag is unknown here.
   [[nodiscard]] std::optional<IotlbKey> known_key(Tag tag) const;
 
-  [[nodiscard]] Generations generations_of(const Owner& owner) const;
+  // With the words of the entry, in registers.
+  FillResult fill(const IotlbKey& key, FillTicket ticket, std::uint64_t page, std::uint64_t output,
+                  std::uint8_t page_lg2);
+  [[gnu::noinline]] FillResult fill_reference(const IotlbKey& key, FillTicket ticket,
+                                              const Entry& entry);
+  [[nodiscard]] bool is_current(const Lineage& domain, FillTicket ticket) const {
+    if (WEIR_BUG(kFillUnchecked)) return true;
+    // Sequentially consistent, both: either a fill that holds its set sees the invalidation's
+    // number, or what it fills comes before the invalidation looks for it (L2).
+    return overtaken_.load(std::memory_order_seq_cst) +
+               domain.overtaken.load(std::memory_order_seq_cst) ==
+           ticket.sequence;
+  }
+  [[nodiscard]] Generations generations_of(const Owner& owner) const {
+    // Sequentially consistent, each: in a fill, before it asks whether it was overtaken.
+    Generations now;
+    now.domain = generation_.load(std::memory_order_seq_cst) +
+                 owner.domain->generation.load(std::memory_order_seq_cst);
+    now.tag = now.domain;
+    if (owner.pasid != nullptr && owner.pasid != owner.domain)
+      now.tag += owner.pasid->generation.load(std::memory_order_seq_cst);
+    return now;
+  }
   [[nodiscard]] std::optional<Owner> owner_of(Tag tag) const;
   [[nodiscard]] bool is_dead(const Way& way, const Owner& owner) const;
-  bool count_in(const Owner& owner, const Generations& now);
-  bool count_out(const Owner& owner, const Generations& then);
+  bool count_in(Owner owner, Generations now);
+  bool count_out(Owner owner, Generations then);
   void list(Lineage& domain);
 
   // Removal set by set, and by ending a generation (iotlb_flush.cpp). Each gives how many went.
@@ -194,10 +263,11 @@ class Iotlb {
   void sweep_some_dead() WEIR_REQUIRES(flushing_);
 
   // Constant after construction.
-  Way* ways_;  // way w of set s is at s + w * sets; one that is always empty where there is nothing
+  Way* ways_;  // way w of set s is at s + w * sets; ones that are always empty where there is
+               // nothing
   std::uint64_t slot_mask_ = 0;
-  unsigned set_bits_ = 0;
   std::uint64_t set_mask_ = 0;
+  unsigned set_bits_ = 0;
   std::uint64_t generation_mask_ = 0;
   std::uint64_t swept_at_once_ = 0;  // ways
   bool off_ = false;

@@ -7,7 +7,7 @@
 // another writer, never for a reader.
 #pragma once
 
-#include <array>
+#include <bit>
 
 #include "base/seam.h"
 #include "iotlb/iotlb.h"
@@ -17,20 +17,16 @@ namespace weir::iotlb {
 class Iotlb::Set {
  public:
   // The set that the place `slot` belongs to.
-  Set(Iotlb& iotlb, std::uint64_t slot) : iotlb_(iotlb), own_(slot >> iotlb.set_bits_) {
-    // In the order in which a page whose place it is prefers them.
-    for (std::uint64_t w = 0; w < kWays; ++w)
-      ways_[w] = &iotlb.ways_[(slot + w * (iotlb.set_mask_ + 1)) & iotlb.slot_mask_];
-    first_ = &iotlb.ways_[slot & iotlb.set_mask_];
+  [[gnu::always_inline]] Set(Iotlb& iotlb, std::uint64_t slot) : iotlb_(iotlb), slot_(slot) {
     // Acquire: pairs with the release in the destructor, so the ways are read as last written.
-    while (first_->of_set.exchange(1, std::memory_order_acquire) != 0) {
+    while (lock().exchange(1, std::memory_order_acquire) != 0) {
       // Relaxed: only waits for a better moment.
-      while (first_->of_set.load(std::memory_order_relaxed) != 0) {
+      while (lock().load(std::memory_order_relaxed) != 0) {
       }
     }
   }
   // Release: pairs with the acquire in the constructor.
-  ~Set() { first_->of_set.store(0, std::memory_order_release); }
+  ~Set() { lock().store(0, std::memory_order_release); }
   Set(const Set&) = delete;
   Set& operator=(const Set&) = delete;
 
@@ -42,77 +38,97 @@ class Iotlb::Set {
     std::uint16_t generation = 0;
   };
 
-  FillResult put(const Words& words, const Owner& owner, const Generations& now) {
-    std::size_t to = kWays;
-    for (std::size_t i = 0; i < kWays; ++i) {
-      // Relaxed, here and below: the lock orders these.
-      const std::uint64_t held = ways_[i]->tag.load(std::memory_order_relaxed);
-      if (held == 0 && to == kWays) to = i;
-      if (held != words.tag || ways_[i]->page.load(std::memory_order_relaxed) != words.page)
-        continue;
-      if (is_of(*ways_[i], words)) {
-        rewrite(*ways_[i], words);
-        return FillResult::kReplaced;
-      }
-      to = i;  // it died with its generation
-      break;
+  [[gnu::always_inline]] FillResult put(const Words& words, const Owner& owner,
+                                        const Generations& now) {
+    const Ways ways = iotlb_.ways_from(slot_);
+    // Relaxed, here and below: the lock orders these.
+    Way* const same = ways.first(
+        [&](const Way& way) { return way.page.load(std::memory_order_relaxed) == words.page; });
+    // Mostly nothing is to be looked for: all ways are of this tag and alive. Then one makes room
+    // and stays counted in the new one's stead.
+    if (same == nullptr && ways.all([&](const Way& way) { return difference(way, words); }) == 0)
+        [[likely]] {
+      settle(iotlb_, slot_, choose_victim(iotlb_, slot_, ways), words);
+      return FillResult::kEvicted;
     }
-    if (to == kWays) to = find_dead(words);
-    FillResult result = FillResult::kFilled;
-    if (to != kWays) {
-      // Counted before it can be found: a flush that takes the entry has then counted it.
-      if (!iotlb_.count_in(owner, now)) return FillResult::kRefused;
-    } else {
-      result = FillResult::kEvicted;
-      to = choose_victim();
-      // One of its own kind makes room and stays counted in its stead.
-      if (ways_[to]->tag.load(std::memory_order_relaxed) != words.tag ||
-          !is_of(*ways_[to], words)) {
-        if (!iotlb_.count_in(owner, now)) return FillResult::kRefused;
-        (void)remove(*ways_[to], words::tag_of(ways_[to]->tag.load(std::memory_order_relaxed)));
-      }
-    }
-    rewrite(*ways_[to], words);
-    // Nobody has used it yet: what is only passing through pushes out its own kind.
-    ways_[to]->used.store(0, std::memory_order_relaxed);
-    filled_last().store(static_cast<std::uint8_t>((own_ + to) % kWays), std::memory_order_relaxed);
-    return result;
+    return put_closely(iotlb_, slot_, words, owner, now);
   }
 
   // Gives how many there were.
   std::uint64_t remove(const Invalidation& what) {
     std::uint64_t removed = 0;
-    for (Way* const way : ways_) {
-      const std::uint64_t tag = way->tag.load(std::memory_order_relaxed);
+    for (std::size_t w = 0; w < kWays; ++w) {
+      Way& way = way_at(iotlb_, slot_, w);
+      const std::uint64_t tag = way.tag.load(std::memory_order_relaxed);
       if (tag == 0) continue;
-      const Entry entry = words::entry_of(tag, way->page.load(std::memory_order_relaxed),
-                                          way->output.load(std::memory_order_relaxed));
+      const Entry entry = words::entry_of(tag, way.page.load(std::memory_order_relaxed),
+                                          way.output.load(std::memory_order_relaxed));
       if (!covers(what, entry.tag, entry.page, entry.page_lg2, entry.output)) continue;
       if (WEIR_BUG(kPartialSuperpage) && entry.page < what.range.first) continue;
-      removed += remove(*way, entry.tag) ? 1 : 0;
+      removed += remove(iotlb_, way, entry.tag) ? 1 : 0;
     }
     return removed;
   }
 
   void remove_dead() {
-    for (Way* const way : ways_) {
-      const std::uint64_t tag = way->tag.load(std::memory_order_relaxed);
-      if (tag != 0 && is_dead(*way, words::tag_of(tag)))
-        way->tag.store(0, std::memory_order_release);
+    for (std::size_t w = 0; w < kWays; ++w) {
+      Way& way = way_at(iotlb_, slot_, w);
+      const std::uint64_t tag = way.tag.load(std::memory_order_relaxed);
+      if (tag != 0 && is_dead(iotlb_, way, words::tag_of(tag)))
+        way.tag.store(0, std::memory_order_release);
     }
   }
 
  private:
-  [[nodiscard]] std::uint16_t short_form(std::uint64_t generation) const {
-    return static_cast<std::uint16_t>(generation & iotlb_.generation_mask_);
+  // 0: a way of the same tag and generation.
+  [[nodiscard, gnu::always_inline]] static std::uint64_t difference(const Way& way,
+                                                                    const Words& words) {
+    return (way.tag.load(std::memory_order_relaxed) ^ words.tag) |
+           (std::uint64_t{way.generation.load(std::memory_order_relaxed)} ^ words.generation);
   }
 
-  // Whether a way with the same tag is of the same generation.
-  [[nodiscard]] static bool is_of(const Way& way, const Words& words) {
-    return way.generation.load(std::memory_order_relaxed) == words.generation;
+  // Wherever there is something to be looked for. By value, so that put() keeps all in registers.
+  [[nodiscard, gnu::noinline]] static FillResult put_closely(Iotlb& iotlb, std::uint64_t slot,
+                                                             Words words, Owner owner,
+                                                             Generations now) {
+    const Ways ways = iotlb.ways_from(slot);
+    Way* to = ways.first([&](const Way& way) {
+      return ((way.tag.load(std::memory_order_relaxed) ^ words.tag) |
+              (way.page.load(std::memory_order_relaxed) ^ words.page)) == 0;
+    });
+    if (to != nullptr && difference(*to, words) == 0) {
+      rewrite(*to, words);
+      return FillResult::kReplaced;
+    }
+    // Else it died with its generation.
+    if (to == nullptr)
+      to = ways.first([](const Way& way) { return way.tag.load(std::memory_order_relaxed) == 0; });
+    if (to == nullptr) to = find_dead(iotlb, ways, words);
+    // Counted before it can be found: a flush that takes the entry has then counted it.
+    if (to != nullptr) {
+      if (!iotlb.count_in(owner, now)) return FillResult::kRefused;
+      settle(iotlb, slot, *to, words);
+      return FillResult::kFilled;
+    }
+    to = &choose_victim(iotlb, slot, ways);
+    if (difference(*to, words) != 0) {
+      if (!iotlb.count_in(owner, now)) return FillResult::kRefused;
+      (void)remove(iotlb, *to, words::tag_of(to->tag.load(std::memory_order_relaxed)));
+    }
+    settle(iotlb, slot, *to, words);
+    return FillResult::kEvicted;
   }
 
-  void rewrite(Way& way, const Words& words) {
+  static void settle(Iotlb& iotlb, std::uint64_t slot, Way& to, const Words& words) {
+    rewrite(to, words);
+    // Nobody has used it yet: what is only passing through pushes out its own kind.
+    to.used.store(0, std::memory_order_relaxed);
+    const auto distance = static_cast<std::uint64_t>(&to - &way_at(iotlb, slot, 0));
+    filled_last(iotlb, slot)
+        .store(static_cast<std::uint8_t>(distance >> iotlb.set_bits_), std::memory_order_relaxed);
+  }
+
+  static void rewrite(Way& way, const Words& words) {
     const std::uint32_t sequence = way.sequence.load(std::memory_order_relaxed);
     if (WEIR_BUG(kTornEntry))
       way.tag.store(words.tag, std::memory_order_release);
@@ -129,63 +145,62 @@ class Iotlb::Set {
   }
 
   // False if it was dead, and so was counted as gone.
-  bool remove(Way& way, Tag tag) {
-    const auto owner = iotlb_.owner_of(tag);
+  static bool remove(Iotlb& iotlb, Way& way, Tag tag) {
+    const auto owner = iotlb.owner_of(tag);
     // Release: who sees it gone sees why.
     way.tag.store(0, std::memory_order_release);
     if (!owner) return false;
-    const Generations now = iotlb_.generations_of(*owner);
-    const bool alive = way.generation.load(std::memory_order_relaxed) == short_form(now.tag);
-    return alive && iotlb_.count_out(*owner, now);
+    const Generations now = iotlb.generations_of(*owner);
+    const bool alive =
+        way.generation.load(std::memory_order_relaxed) == (now.tag & iotlb.generation_mask_);
+    return alive && iotlb.count_out(*owner, now);
   }
 
   // Without an owner nobody can ask for it: its PASID was wider than a PASID is.
-  [[nodiscard]] bool is_dead(const Way& way, Tag tag) const {
-    const auto owner = iotlb_.owner_of(tag);
-    return !owner || iotlb_.is_dead(way, *owner);
+  [[nodiscard]] static bool is_dead(const Iotlb& iotlb, const Way& way, Tag tag) {
+    const auto owner = iotlb.owner_of(tag);
+    return !owner || iotlb.is_dead(way, *owner);
   }
-
-  // kWays: there is none.
-  [[nodiscard]] std::size_t find_dead(const Words& mine) const {
-    for (std::size_t i = 0; i < kWays; ++i) {
-      const std::uint64_t tag = ways_[i]->tag.load(std::memory_order_relaxed);
-      if (tag == mine.tag ? !is_of(*ways_[i], mine) : is_dead(*ways_[i], words::tag_of(tag)))
-        return i;
-    }
-    return kWays;
+  // Null: all are alive.
+  [[nodiscard]] static Way* find_dead(const Iotlb& iotlb, const Ways& ways, const Words& mine) {
+    return ways.first([&](const Way& way) {
+      const std::uint64_t tag = way.tag.load(std::memory_order_relaxed);
+      return tag == mine.tag ? difference(way, mine) != 0 : is_dead(iotlb, way, words::tag_of(tag));
+    });
   }
 
   // The one to go: in the order of preference, the first that was not used since it came. If all
   // were, the one that came last: a device that uses what it fills must not get at another's, one
   // way after the other. Then, and after so many that nobody may want the used ones any more, all
   // begin anew.
-  [[nodiscard]] std::size_t choose_victim() {
-    std::atomic<std::uint8_t>& evictions = way_at(1).of_set;
+  [[nodiscard, gnu::always_inline]] static Way& choose_victim(Iotlb& iotlb, std::uint64_t slot,
+                                                              const Ways& ways) {
+    std::atomic<std::uint8_t>& evictions = way_at(iotlb, slot, 1).of_set;
     const auto count = static_cast<std::uint8_t>(evictions.load(std::memory_order_relaxed) + 1);
-    std::size_t victim = 0;
-    while (victim < kWays && ways_[victim]->used.load(std::memory_order_relaxed) != 0) ++victim;
-    const bool all_used = victim == kWays;
-    const bool forget = all_used || count >= kEvictionsToForget;
+    Way* const unused =
+        ways.first([](const Way& way) { return way.used.load(std::memory_order_relaxed) == 0; });
+    const bool forget = unused == nullptr || count >= kEvictionsToForget;
     evictions.store(forget ? 0 : count, std::memory_order_relaxed);
     if (forget)
-      for (Way* const way : ways_) way->used.store(0, std::memory_order_relaxed);
-    if (all_used) {
-      const std::size_t last = filled_last().load(std::memory_order_relaxed);
-      victim = (last + kWays - own_) % kWays;
-    }
-    return victim;
+      for (std::size_t w = 0; w < kWays; ++w)
+        way_at(iotlb, slot, w).used.store(0, std::memory_order_relaxed);
+    return unused != nullptr
+               ? *unused
+               : way_at(iotlb, slot, filled_last(iotlb, slot).load(std::memory_order_relaxed));
   }
 
-  [[nodiscard]] Way& way_at(std::uint64_t number) const {
-    return *(first_ + number * (iotlb_.set_mask_ + 1));
+  [[nodiscard]] static Way& way_at(const Iotlb& iotlb, std::uint64_t slot, std::uint64_t number) {
+    return iotlb.ways_[(slot & iotlb.set_mask_) + (number << iotlb.set_bits_)];
   }
-  [[nodiscard]] std::atomic<std::uint8_t>& filled_last() const { return way_at(2).of_set; }
+  // Spread over the ways: the lock, how many were pushed out, which way was filled last.
+  [[nodiscard]] std::atomic<std::uint8_t>& lock() const { return way_at(iotlb_, slot_, 0).of_set; }
+  [[nodiscard]] static std::atomic<std::uint8_t>& filled_last(const Iotlb& iotlb,
+                                                              std::uint64_t slot) {
+    return way_at(iotlb, slot, 2).of_set;
+  }
 
   Iotlb& iotlb_;
-  const std::size_t own_;  // number of the way that ways_ begins with
-  std::array<Way*, kWays> ways_;
-  // Whose of_set is the lock; the next one's counts evictions, the third's names a way.
-  Way* first_;
+  const std::uint64_t slot_;
 };
 
 }  // namespace weir::iotlb

@@ -29,8 +29,8 @@ void VerifiedTlb::fill(const Context& context, Iova iova, std::uint64_t output,
   for (std::size_t i = 0; i < words.size(); ++i)
     slot.context[i].store(words[i], std::memory_order_release);
   for (std::size_t i = 0; i < at.size(); ++i) {
-    slot.at[i].store(at[i].value(), std::memory_order_release);
-    slot.value[i].store(value[i], std::memory_order_release);
+    slot.words[i].at.store(at[i].value(), std::memory_order_release);
+    slot.words[i].value.store(value[i], std::memory_order_release);
   }
   slot.page.store(iova.value() >> kPageLg2, std::memory_order_release);
   slot.output.store((output & ~kLowBits) | permissions.bits(), std::memory_order_release);

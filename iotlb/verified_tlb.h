@@ -57,8 +57,8 @@ class VerifiedTlb {
     const std::size_t count = shape >> kCountShift;
     if (count > kMaxWords) return std::nullopt;  // torn
     for (std::size_t i = 0; i < count; ++i)
-      if (!same(Gpa(slot.at[i].load(std::memory_order_acquire)),
-                slot.value[i].load(std::memory_order_acquire)))
+      if (!same(Gpa(slot.words[i].at.load(std::memory_order_acquire)),
+                slot.words[i].value.load(std::memory_order_acquire)))
         return std::nullopt;
     // Relaxed: ordered after the loads above because those are acquire.
     if (slot.sequence.load(std::memory_order_relaxed) != before) return std::nullopt;
@@ -82,14 +82,17 @@ class VerifiedTlb {
   static constexpr unsigned kCountShift = 8;
   static constexpr std::uint64_t kSizeMask = 0xff;
 
+  struct Word {
+    Atomic at{0};
+    Atomic value{0};
+  };
   struct alignas(64) Slot {
     Atomic sequence{0};  // odd while a writer is inside; 0: never written
     Atomic page{0};      // number of the 4 KiB page
     Atomic output{0};    // base of the whole page, and below it the permissions
     Atomic shape{0};     // how many words, and the exponent of the page's size
     std::array<Atomic, std::tuple_size_v<ContextWords>> context{};
-    std::array<Atomic, kMaxWords> at{};
-    std::array<Atomic, kMaxWords> value{};
+    std::array<Word, kMaxWords> words{};
   };
   static_assert(sizeof(Slot) <= 512);
 

@@ -41,17 +41,28 @@ struct NestedLeaf {
   [[nodiscard]] constexpr std::uint32_t references() const {
     return upper.references + lower.references;
   }
+  // Both stages as one: the page of page_lg2() around `input`, with stage 1's entry.
+  [[nodiscard]] constexpr Leaf<Lower> whole(std::uint64_t input) const {
+    const std::uint8_t lg2 = page_lg2();
+    return {.page = translate(input).page_base(lg2),
+            .page_lg2 = lg2,
+            .level = upper.level,
+            .permissions = permissions(),
+            .dirty_owed = upper.dirty_owed || lower.dirty_owed,
+            .entry = upper.entry,
+            .references = references()};
+  }
 };
 
 namespace detail {
 
 // The shortest way: the last table of stage 1 is known and where stage 2 puts it too, its entry is
-// plain, and stage 2 has the page at hand. What go_straight would do, without its turns. False:
-// nothing was done.
-template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
+// plain, and `lower` (address, Ask, leaf) -> bool has the page at hand. What go_straight would do,
+// without its turns. False: nothing was done.
+template <RadixFormat UpperFormat, typename UpperSpace, typename Lower, TableReader LowerReader,
           typename Cache>
 [[nodiscard, gnu::always_inline]] inline bool walk_last_step(
-    const typename UpperFormat::Rules& rules, LowerWalk& lower, LowerReader& memory,
+    const typename UpperFormat::Rules& rules, Lower&& lower, LowerReader& memory,
     std::uint64_t input, const Ask& ask, Cache& cache, Leaf<UpperSpace>& leaf,
     Leaf<typename LowerReader::Space>& lowest) {
   if constexpr (PlainFormat<UpperFormat> && ReadsAtOnce<LowerReader>) {
@@ -74,8 +85,7 @@ template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, Tabl
     leaf.dirty_owed = (entry & dirty) != dirty;
     leaf.entry = entry;
     leaf.references = 1;
-    return translate_at_once(lower, leaf.translate(input).value(), Ask{.access = ask.access},
-                             lowest);
+    return lower(leaf.translate(input).value(), Ask{.access = ask.access}, lowest);
   } else {
     return false;
   }
@@ -84,8 +94,8 @@ template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, Tabl
 // What nested_walk cannot finish on the straight way.
 template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
           typename Cache>
-[[nodiscard, gnu::noinline]] Result<NestedLeaf<UpperSpace, typename LowerReader::Space>,
-                                    WalkFailure>
+[[nodiscard,
+  gnu::noinline]] Result<NestedLeaf<UpperSpace, typename LowerReader::Space>, WalkFailure>
 nested_walk_on(const Question<UpperFormat, UpperSpace>& question, LowerWalk& lower,
                LowerReader& memory, Way<UpperFormat, UpperSpace>& way,
                FoundTables<UpperFormat, UpperSpace>& found, Cache& cache) {
@@ -154,8 +164,8 @@ template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, Tabl
 // kStage1.
 template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
           WalkCache<UpperSpace> Cache = NoWalkCache::For<UpperSpace>>
-[[nodiscard, gnu::always_inline]] inline Result<
-    NestedLeaf<UpperSpace, typename LowerReader::Space>, WalkFailure>
+[[nodiscard, gnu::always_inline]] inline Result<NestedLeaf<UpperSpace, typename LowerReader::Space>,
+                                                WalkFailure>
 nested_walk(const typename UpperFormat::Rules& rules, UpperSpace root, unsigned levels,
             LowerWalk&& lower, LowerReader& memory, std::uint64_t input, const Ask& ask,
             Cache&& cache = {}) {
@@ -164,7 +174,10 @@ nested_walk(const typename UpperFormat::Rules& rules, UpperSpace root, unsigned 
   Result<NestedLeaf<UpperSpace, LowerSpace>, WalkFailure> result(std::in_place);
   Leaf<UpperSpace> leaf;
   Leaf<LowerSpace> lowest;
-  if (!cache.off() && detail::walk_last_step<UpperFormat>(rules, lower, memory, input, ask, cache,
+  const auto below = [&lower](std::uint64_t address, const Ask& what, Leaf<LowerSpace>& to) {
+    return translate_at_once(lower, address, what, to);
+  };
+  if (!cache.off() && detail::walk_last_step<UpperFormat>(rules, below, memory, input, ask, cache,
                                                           leaf, lowest)) [[likely]] {
     detail::copy(leaf, result->upper);
     detail::copy(lowest, result->lower);
@@ -175,6 +188,27 @@ nested_walk(const typename UpperFormat::Rules& rules, UpperSpace root, unsigned 
     detail::nested_walk_from(question, lower, memory, cache, result);
   }
   return result;
+}
+
+// The same where the caches have all but the last entry of stage 1, with NestedLeaf::whole as the
+// answer: of `lower`, what it knows (address, Ask, leaf) -> bool. All of it stays in registers, and
+// what it is given can too, if it is given to nobody else. False: nothing was done; ask
+// nested_walk.
+template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
+          WalkCache<UpperSpace> Cache>
+[[nodiscard, gnu::always_inline]] inline bool nested_walk_at_once(
+    const typename UpperFormat::Rules& rules, const LowerWalk& lower, LowerReader& memory,
+    std::uint64_t input, const Ask& ask, Cache& cache, Leaf<typename LowerReader::Space>& whole) {
+  using LowerSpace = typename LowerReader::Space;
+  NestedLeaf<UpperSpace, LowerSpace> leaf;
+  const auto known = [&lower](std::uint64_t address, const Ask& what, Leaf<LowerSpace>& to) {
+    return lower.known(address, what, to);
+  };
+  if (cache.off() || !detail::walk_last_step<UpperFormat>(rules, known, memory, input, ask, cache,
+                                                          leaf.upper, leaf.lower)) [[unlikely]]
+    return false;
+  detail::copy(leaf.whole(input), whole);
+  return true;
 }
 
 }  // namespace weir::pagetables

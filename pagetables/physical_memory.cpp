@@ -66,6 +66,9 @@ void PhysicalMemory::join(const MemorySlots& slots) {
   few_ = searchable_ && pieces_.size() <= kFew;
   for (std::size_t i = 0; witness_ == nullptr && i < std::min(kFew, pieces_.size()); ++i)
     words_[i] = {pieces_[i].first, pieces_[i].word_bytes, pieces_[i].host};
+  for (std::size_t i = 0; few_ && i < pieces_.size(); ++i)
+    if (pieces_[i].host != nullptr)
+      bytes_[i] = {pieces_[i].first, (pieces_[i].last - pieces_[i].first) + 1};
   for (std::size_t i = 1; few_ && i < pieces_.size(); ++i)
     lasts_before_[i - 1] = pieces_[i].first.value() - 1;
 }

@@ -75,9 +75,7 @@ class PhysicalMemory {
   [[nodiscard]] const Piece* find_piece(Gpa at) const {
     std::size_t index = 0;
     if (few_) [[likely]] {
-      // A machine has a handful of slots, and which of them is asked for is as good as random:
-      // counted, not searched, so that nothing can be guessed wrongly.
-      for (const std::uint64_t last : lasts_before_) index += at.value() > last ? 1 : 0;
+      index = count_few(at);
     } else {
       if (!searchable_) return nullptr;
       index = search(at);
@@ -86,10 +84,19 @@ class PhysicalMemory {
     return at - piece.first <= piece.last - piece.first ? &piece : nullptr;
   }
 
+  // The same, of a machine with a handful of slots, where the piece holds all `size` bytes and host
+  // bytes stand behind them. REQUIRES: size > 0.
+  [[nodiscard, gnu::always_inline]] const Piece* find_bytes(Gpa at, std::uint64_t size) const {
+    const std::size_t index = count_few(at);
+    const Span& span = bytes_[index];
+    const std::uint64_t inside = at - span.first;
+    return inside < span.bytes && size <= span.bytes - inside ? pieces_.data() + index : nullptr;
+  }
+
   // `longest`: more than that many bytes in one piece are of no use to the caller, and the answer
   // may end there.
-  [[nodiscard]] Result<Landing, FaultReason> resolve(
-      Gpa at, std::uint64_t longest = ~std::uint64_t{0}) const {
+  [[nodiscard]] Result<Landing, FaultReason> resolve(Gpa at, std::uint64_t longest = ~std::uint64_t{
+                                                                 0}) const {
     if (!few_ && !searchable_) return resolve_slowly(at, longest);
     const Piece* piece = find_piece(at);
     if (piece == nullptr) return Failure{FaultReason::kHostMapAbsent};
@@ -133,7 +140,9 @@ class PhysicalMemory {
   // For those who read through resolve().
   [[nodiscard]] MemoryWitness* witness() const { return witness_; }
   [[nodiscard]] const HostMap& host_map() const { return *host_map_; }
-  [[nodiscard]] const PrivatePages* private_pages() const { return private_pages_.get(); }  // or null
+  [[nodiscard]] const PrivatePages* private_pages() const {
+    return private_pages_.get();
+  }  // or null
   [[nodiscard]] const GuestMemory& memory() const { return *memory_; }
 
  private:
@@ -145,6 +154,17 @@ class PhysicalMemory {
     std::byte* host = nullptr;
   };
 
+  // A machine has a handful of slots, and which of them is asked for is as good as random: counted,
+  // not searched, so that nothing can be guessed wrongly.
+  [[nodiscard, gnu::always_inline]] std::size_t count_few(Gpa at) const {
+    std::size_t index = 0;
+    for (const std::uint64_t last : lasts_before_) index += at.value() > last ? 1 : 0;
+    return index;
+  }
+  struct Span {
+    Gpa first{};
+    std::uint64_t bytes = 0;
+  };
   void join(const MemorySlots& slots);
   [[nodiscard]] std::size_t search(Gpa at) const;
   [[nodiscard]] static Landing landing_in(const Piece& piece, Gpa at) {
@@ -174,6 +194,7 @@ class PhysicalMemory {
   // With few: the byte before the first of every piece but the first one; the rest is beyond reach.
   std::array<std::uint64_t, kFew - 1> lasts_before_{};
   std::array<Words, kFew> words_{};  // of the first pieces; none of them with a witness
+  std::array<Span, kFew> bytes_{};   // with few: of every piece that is host bytes
   std::vector<Piece> pieces_;        // sorted; empty if the host map is not a list of slots
 };
 

@@ -86,6 +86,8 @@ template <typename Enum>
       return "question what a message becomes";
     case What::kDeclarePool:
       return "declaration of a window";
+    case What::kTransition:
+      return "transition";
   }
   return "unknown";
 }

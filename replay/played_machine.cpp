@@ -46,7 +46,10 @@ struct PlayedMachine::State {
   [[nodiscard]] bool answer(const TracePiece& piece, DmaPort& port);
   [[nodiscard]] DmaPort* port_of(Requester requester) {
     if (requester == latest_requester && latest_port != nullptr) return latest_port;
-    const auto found = ports.find(requester);
+    auto found = ports.find(requester);
+    // Requests are recorded under the number that they bear, which may be a bridge's.
+    if (const auto alias = aliases.find(requester); found == ports.end() && alias != aliases.end())
+      found = ports.find(alias->second);
     if (found == ports.end()) return nullptr;
     latest_requester = requester;
     return latest_port = found->second.get();
@@ -69,6 +72,7 @@ struct PlayedMachine::State {
   std::vector<PlayedUnit> units;
   std::vector<std::string> vendors;
   std::unordered_map<Requester, std::unique_ptr<DmaPort>> ports;
+  std::unordered_map<Requester, Requester> aliases;  // of one of the functions that bear it
   std::unordered_map<std::uint64_t, Pin> pins;
   std::optional<PlayedMemory::Shape> next_memory;
   Requester latest_requester{};
@@ -323,6 +327,7 @@ Taken PlayedMachine::State::call(const TraceCall& c) {
       if (!port) return Failure{port.error()};
       const Requester name = (*port)->requester();
       ports[name] = std::move(*port);
+      if (called != name) aliases[called] = name;
       return Done{};
     }
     case What::kDeclarePool: {
@@ -331,6 +336,13 @@ Taken PlayedMachine::State::call(const TraceCall& c) {
                           .rights = Permissions::from_bits(w[4])};
       const auto declared = iommu->declare_pool(PoolId{static_cast<std::uint32_t>(w[0])}, window);
       if (!declared) return Failure{declared.error()};
+      return Done{};
+    }
+    case What::kTransition: {
+      const std::string_view line(reinterpret_cast<const char*>(c.data.data()), c.data.size());
+      const auto transition = parse_transition(line);
+      if (!transition) return Failure{transition.error().cause};
+      (void)iommu->apply(*transition);  // refused or not: the answers are compared
       return Done{};
     }
     case What::kDetach:

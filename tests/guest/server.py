@@ -15,6 +15,8 @@ MEMORY_MIB = 256
 
 def description(case):
     rogue = {"rogue_sector": ROGUE_SECTOR, "rogue_address": ROGUE_ADDRESS}
+    if "rogue" not in case.tasks:
+        rogue = {}
     disk = {"type": "virtio-blk", "bytes": DISK_BYTES}
     return {
         **case.front.server,

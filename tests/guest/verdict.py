@@ -37,6 +37,8 @@ def guest_side(case, boot):
     if "plain" in case.tasks:
         yield from expect(boot, "plain_group", "none")
         yield from expect(boot, "plain", "equal")
+        if int(boot.said.get("plain_interrupts", 0)) == 0:
+            yield "the disk beside the unit never interrupted"
     if "switch" in case.tasks:
         for kind in ("identity", "DMA", "DMA-FQ"):
             yield from expect(boot, f"type_after_{kind}", kind)
@@ -60,6 +62,8 @@ def server_side(case, boot):
             yield "not one hit"
         if count["invalidations"] == 0:
             yield "not one invalidation"
+    if case.front.caching and count["invalidations"] < 1000:
+        yield f"only {count['invalidations']} invalidations: mappings were not announced"
     if "plain" in case.tasks and count["bypassed"] == 0:
         yield "nothing bypassed"
 

@@ -27,6 +27,7 @@ enum class Verdict : std::uint8_t {
   kOldDeviceEntry,    // L2: a device TLB holds what was invalidated
   kShownEarly,        // L1: a status that says "done" before it is
   kForeignRights,     // L10
+  kOldReach,          // L1: a page or window that was taken away is still reached
   kWaitsForEver,      // L8: nobody resumes what was parked
   kWrongSchedule,     // the schedule did not come about: the test is wrong
 };
@@ -45,6 +46,7 @@ inline void PrintTo(Verdict verdict, std::ostream* out) {
                                     "old device entry",
                                     "shown early",
                                     "foreign rights",
+                                    "old reach",
                                     "waits for ever",
                                     "wrong schedule"};
   *out << kNames[static_cast<std::size_t>(verdict)];

@@ -96,8 +96,11 @@ TEST(BenchJson, ANestedWalkWithoutCachesReadsTwentyFourEntries) {
   }
 }
 
-TEST(BenchJson, NoFigureIsRequiredYet) {
-  for (const json& figure : quick_run().at("figures")) EXPECT_FALSE(figure.at("required"));
+TEST(BenchJson, SaysWhichFiguresAreRequired) {
+  const std::set<std::string> required = {"G1", "G4", "G13"};
+  for (const json& figure : quick_run().at("figures"))
+    EXPECT_EQ(figure.at("required"), required.contains(figure.at("id").get<std::string>()))
+        << figure.at("id");
 }
 
 TEST(BenchJson, FiguresAreMadeOfTheCasesTheyName) {
@@ -158,8 +161,9 @@ TEST(BenchTable, PrintsOnlyTheFiguresAskedFor) {
   EXPECT_THAT(answer.out, HasSubstr("goal (stretch)"));
 }
 
-TEST(BenchStrict, PassesWhileNothingIsRequired) {
-  const Answer answer = bench({.figures = {"G4"}, .json = true, .strict = true, .quick = true});
+// Of a quick run nothing may be required: its figures mean nothing.
+TEST(BenchStrict, PassesWhereNothingIsRequired) {
+  const Answer answer = bench({.figures = {"G2"}, .json = true, .strict = true, .quick = true});
   EXPECT_EQ(answer.status, kGood);
   EXPECT_TRUE(json::accept(answer.out));
 }

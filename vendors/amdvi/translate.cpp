@@ -147,6 +147,10 @@ struct HostBelow {
                                          scope.caches, context.domain, scope.tickets);
   HostBelow lower{host, Ipa(0)};
   CachedTables<X86FirstStage, Ipa> tables(scope.caches, tag, scope.tickets);
+  Leaf<Gpa> leaf;
+  if (pagetables::nested_walk_at_once<X86FirstStage, Ipa>(capabilities.guest_rules, host, reader,
+                                                          *input, ask, tables, leaf)) [[likely]]
+    return leaf;
   const auto found = pagetables::nested_walk<X86FirstStage>(
       capabilities.guest_rules, Ipa(context.stage1_root), context.stage1_levels, lower, reader,
       *input, ask, tables);
@@ -155,14 +159,7 @@ struct HostBelow {
       return Failure{host_stage_fault(piece, context, found.error(), lower.refused)};
     return Failure{guest_stage_fault(piece, context, found.error())};
   }
-  const std::uint8_t lg2 = found->page_lg2();
-  return Leaf<Gpa>{.page = found->translate(*input).page_base(lg2),
-                   .page_lg2 = lg2,
-                   .level = found->upper.level,
-                   .permissions = found->permissions(),
-                   .dirty_owed = found->upper.dirty_owed || found->lower.dirty_owed,
-                   .entry = found->upper.entry,
-                   .references = found->references()};
+  return found->whole(*input);
 }
 
 }  // namespace

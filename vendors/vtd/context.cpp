@@ -23,6 +23,14 @@ struct EntryWords {
   return EntryWords{(*words)[0], (*words)[1]};
 }
 
+// The first word once more after the second: what is compared word by word may be rewritten in
+// between.
+void note(pagetables::WordTrail& trail, std::uint64_t at, const EntryWords& entry) {
+  trail.note(Gpa(at), entry.low);
+  trail.note(Gpa(at + sizeof entry.low), entry.high);
+  trail.note(Gpa(at), entry.low);
+}
+
 [[nodiscard]] bool has_reserved(const EntryWords& entry, const Layout& low, const Layout& high,
                                 std::uint64_t beyond_host_width) {
   return (entry.low & (low.reserved | beyond_host_width)) != 0 || (entry.high & high.reserved) != 0;
@@ -90,7 +98,7 @@ namespace {
 
 [[nodiscard]] Result<iotlb::Context, Fault> read_legacy_context(
     const Request& request, const pagetables::PhysicalMemory& memory,
-    const Capabilities& capabilities, std::uint64_t root_address) {
+    const Capabilities& capabilities, std::uint64_t root_address, pagetables::WordTrail& trail) {
   Reading reading{.request = request};
   if (request.pasid) return reading.fault(Code::kPasidInLegacyMode, FaultReason::kPasidUnsupported);
 
@@ -99,6 +107,7 @@ namespace {
   reading.entries = 1;
   const auto root = load_entry(memory, Gpa(reading.entry_at));
   if (!root) return reading.fault(Code::kRootAccess, FaultReason::kRootUnreadable);
+  note(trail, reading.entry_at, *root);
   if (!root_entry::kPresent.is_set(root->low))
     return reading.fault(Code::kRootNotPresent, FaultReason::kRootNotPresent);
   if (has_reserved(*root, root_entry::kLow, root_entry::kHigh, capabilities.beyond_host_width))
@@ -109,6 +118,7 @@ namespace {
   reading.entries = 2;
   const auto entry = load_entry(memory, Gpa(reading.entry_at));
   if (!entry) return reading.fault(Code::kContextAccess, FaultReason::kContextUnreadable);
+  note(trail, reading.entry_at, *entry);
   reading.silenced = context_entry::kFaultDisable.is_set(entry->low);
   if (!context_entry::kPresent.is_set(entry->low))
     return reading.fault(Code::kContextNotPresent, FaultReason::kContextNotPresent);
@@ -132,10 +142,12 @@ namespace {
 Result<iotlb::Context, Fault> read_any_context(const Request& request,
                                                const pagetables::PhysicalMemory& memory,
                                                const Capabilities& capabilities,
-                                               std::uint64_t root_address) {
+                                               std::uint64_t root_address,
+                                               pagetables::WordTrail& trail) {
   const auto mode = reg::rtaddr::decode_mode(root_address);
   if (mode == reg::rtaddr::Mode::kLegacy)
-    return read_legacy_context(request, memory, capabilities, root_address);
+    return read_legacy_context(request, memory, capabilities, root_address, trail);
+  trail.whole = false;
   if (mode == reg::rtaddr::Mode::kScalable && capabilities.options.scalable)
     return read_scalable_context(request, memory, capabilities, root_address);
   if (mode == reg::rtaddr::Mode::kAbort && capabilities.options.abort_dma)
@@ -184,7 +196,8 @@ std::optional<Fault> check_page_request(const PageRequest& page,
   if (reg::rtaddr::decode_mode(root_address) == reg::rtaddr::Mode::kLegacy)
     return refused(
         make_fault(request, Code::kPageRequestInLegacy, FaultReason::kRequestTypeBlocked, false));
-  const auto context = read_any_context(request, memory, capabilities, root_address);
+  pagetables::WordTrail nobody_asks;
+  const auto context = read_any_context(request, memory, capabilities, root_address, nobody_asks);
   if (!context) return refused(context.error());
   if (!context_bits::kPageRequests.is_set(context->vendor_bits))
     return refused(make_fault(request, Code::kPageRequestsDisabled,

@@ -17,15 +17,17 @@
 #include "iommu/ats.h"
 #include "iotlb/context.h"
 #include "pagetables/physical_memory.h"
+#include "pagetables/word_trail.h"
 #include "vendors/vtd/capabilities.h"
 #include "vendors/vtd/fault_reasons.h"
 
 namespace weir::vtd {
 
-// `root_address`: RTADDR_REG as latched by the last SRTP, mode bits included.
+// `root_address`: RTADDR_REG as latched by the last SRTP, mode bits included. `trail`: as in
+// Unit::trace_context; whole only in legacy mode.
 [[nodiscard]] Result<iotlb::Context, Fault> read_any_context(
     const Request& request, const pagetables::PhysicalMemory& memory,
-    const Capabilities& capabilities, std::uint64_t root_address);
+    const Capabilities& capabilities, std::uint64_t root_address, pagetables::WordTrail& trail);
 
 // A context in which every request meets `fault`, to be cached under domain 0 (CAP.CM); nothing if
 // the fault is none of a context's.

@@ -77,6 +77,15 @@ struct Walk {
                                            iotlb::ask_of(context, piece), tables);
   }
   [[nodiscard]] WalkResult<Gpa> nested();
+  [[nodiscard, gnu::noinline]] WalkResult<Gpa> nested_from_the_top();
+
+ private:
+  struct Below;
+  using Upper = CachedTables<X86FirstStage, Ipa>;
+  [[nodiscard]] Below below();
+  [[nodiscard]] Upper upper() {
+    return {scope.caches, {.domain = context.domain, .pasid = context.pasid}, scope.tickets};
+  }
 };
 
 [[nodiscard]] bool beyond(std::uint64_t address, unsigned bits) {
@@ -84,7 +93,7 @@ struct Walk {
 }
 
 // Every address that the first stage gives, of a table or of the page, goes through the second.
-struct Below {
+struct Walk::Below {
   CachedStage2<VtdSecondStage, SnoopingReader> tables;
   unsigned reach;
 
@@ -97,26 +106,34 @@ struct Below {
   [[nodiscard]] bool at_once(std::uint64_t address, const Ask& ask, Leaf<Gpa>& leaf) {
     return !beyond(address, reach) && tables.at_once(address, ask, leaf);
   }
+  [[nodiscard]] bool known(std::uint64_t address, const Ask& ask, Leaf<Gpa>& leaf) const {
+    return !beyond(address, reach) && tables.known(address, ask, leaf);
+  }
 };
 
+Walk::Below Walk::below() {
+  return {{second_stage_rules(), reader, Gpa(context.stage2_root), context.stage2_levels,
+           scope.caches, context.domain, scope.tickets},
+          capabilities.input_bits(context.stage2_levels)};
+}
+
 WalkResult<Gpa> Walk::nested() {
-  Below below{{second_stage_rules(), reader, Gpa(context.stage2_root), context.stage2_levels,
-               scope.caches, context.domain, scope.tickets},
-              capabilities.input_bits(context.stage2_levels)};
-  const iotlb::Tag tag{.domain = context.domain, .pasid = context.pasid};
-  CachedTables<X86FirstStage, Ipa> tables(scope.caches, tag, scope.tickets);
+  WalkResult<Gpa> leaf(std::in_place);
+  Upper tables = upper();
+  if (!pagetables::nested_walk_at_once<X86FirstStage, Ipa>(
+          first_stage_rules(), below(), reader, piece.iova.value(), iotlb::ask_of(context, piece),
+          tables, *leaf)) [[unlikely]]
+    leaf = nested_from_the_top();
+  return leaf;
+}
+
+WalkResult<Gpa> Walk::nested_from_the_top() {
+  Below lower = below();
   const auto leaf = pagetables::nested_walk<X86FirstStage>(
-      first_stage_rules(), Ipa(context.stage1_root), context.stage1_levels, below, reader,
-      piece.iova.value(), iotlb::ask_of(context, piece), tables);
+      first_stage_rules(), Ipa(context.stage1_root), context.stage1_levels, lower, reader,
+      piece.iova.value(), iotlb::ask_of(context, piece), upper());
   if (!leaf) return Failure{leaf.error()};
-  const std::uint8_t lg2 = leaf->page_lg2();
-  return Leaf<Gpa>{.page = leaf->translate(piece.iova.value()).page_base(lg2),
-                   .page_lg2 = lg2,
-                   .level = leaf->upper.level,
-                   .permissions = leaf->permissions(),
-                   .dirty_owed = leaf->cacheable() != leaf->permissions(),
-                   .entry = leaf->upper.entry,
-                   .references = leaf->references()};
+  return leaf->whole(piece.iova.value());
 }
 
 [[nodiscard]] WalkResult<Gpa> walk_stages(Walk& walk) {

@@ -198,6 +198,13 @@ void Unit::write_register(std::uint64_t offset, unsigned size, std::uint64_t val
 
 Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
                                                  const pagetables::PhysicalMemory& memory) {
+  pagetables::WordTrail nobody_asks;
+  return trace_context(request, memory, nobody_asks);
+}
+
+Result<iotlb::Context, Fault> Unit::trace_context(const Request& request,
+                                                  const pagetables::PhysicalMemory& memory,
+                                                  pagetables::WordTrail& trail) {
   // Acquire: pairs with the release in Commands::take_up; the tables are read through it.
   const std::uint64_t root = state_->shared.root.load(std::memory_order_acquire);
   const Capabilities& capabilities = state_->shared.capabilities;
@@ -206,10 +213,11 @@ Result<iotlb::Context, Fault> Unit::read_context(const Request& request,
   if (watched && !state_->shared.translating.load(std::memory_order_acquire)) {
     iotlb::Context identity;
     identity.input_bits = 64;
+    trail.whole = false;
     ProtectedMemory::watch(identity);
     return identity;
   }
-  auto context = read_any_context(request, memory, capabilities, root);
+  auto context = read_any_context(request, memory, capabilities, root, trail);
   // The core then keeps absent pages of second-stage tables as well.
   if (context && capabilities.options.strict_absent_contexts)
     context->coherence = iotlb::Coherence::kCaching;

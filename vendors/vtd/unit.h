@@ -35,6 +35,9 @@ class Unit final : public weir::Unit {
   // The core's side.
   [[nodiscard]] Result<iotlb::Context, Fault> read_context(
       const Request& request, const pagetables::PhysicalMemory& memory) override;
+  [[nodiscard]] Result<iotlb::Context, Fault> trace_context(
+      const Request& request, const pagetables::PhysicalMemory& memory,
+      pagetables::WordTrail& trail) override;
   [[nodiscard]] std::optional<Fault> check(const iotlb::Context& context,
                                            const Request& request) override;
   [[nodiscard]] Fault deny(const iotlb::Context& context, const Request& request,
