@@ -54,7 +54,8 @@ TEST_F(ServerStress, NothingIsTouchedOnceAnUnmapHasBeenRepliedTo) {
     devices.emplace_back([&, d] {
       FunctionHost& host = *functions[d]->host;
       for (std::uint64_t word = 1; !stop; ++word) {
-        const std::uint64_t at = kAt + word * 8 % kBytes;
+        // Pages of its own, so that only the client could be disturbed.
+        const std::uint64_t at = kAt + d * kBytes / 2 + word * 8 % (kBytes / 2);
         if (word % 16 == 0) {
           // Held for a while, and let go on this thread.
           if (auto pin = host.dma().map(Iova(at & ~0xfffull), 0x1000, Access::kWrite))
