@@ -90,6 +90,10 @@ void add_serve(CLI::App& app, Call& call) {
       ->capture_default_str();
   command->add_option("--qemu", options->qemu, "QEMU in the command that is printed")
       ->capture_default_str();
+  command->add_option("--record", options->record,
+                      "A file for a trace of all that happens (docs/trace-format.md)");
+  command->add_flag("--check", options->check,
+                    "Compare every answer with the tables and count stale ones");
   command->add_flag("--once", options->once, "End when the QEMU has gone");
   command->callback([options, &call] {
     call.run = [=, &call] { return run_serve(*options, call.out, call.err); };

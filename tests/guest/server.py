@@ -33,7 +33,8 @@ class Server:
     """Serves from the beginning of the `with` to its end, or to finish()."""
 
     def __init__(self, weir, case, folder):
-        (folder / "machine.json").write_text(json.dumps(description(case)))
+        said = getattr(case, "description", None) or description(case)
+        (folder / "machine.json").write_text(json.dumps(said))
         environment = {**os.environ, "WEIR_SEEDED_BUG": case.bug} if case.bug else None
         self.log = folder / "serve.log"
         self.process = subprocess.Popen(
