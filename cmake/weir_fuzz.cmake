@@ -17,4 +17,9 @@ function(weir_fuzz)
     target_link_options(weir_${name} PRIVATE -fsanitize=fuzzer)
     add_dependencies(weir_fuzzers weir_${name})
   endforeach()
+  # What takes a client's bytes apart, without the rooms that the rest of the plugs stands on.
+  foreach(part message session interrupt_lines dma_maps config_space file_descriptor)
+    target_sources(weir_vfio_user_fuzz
+                   PRIVATE "${PROJECT_SOURCE_DIR}/plugs/vfio_user/${part}.cpp")
+  endforeach()
 endfunction()

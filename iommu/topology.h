@@ -46,7 +46,7 @@ struct Wish {
 };
 
 struct RootBus {
-  std::string name;  // ACPI path or the embedder's own; for messages
+  std::string name{};  // ACPI path or the embedder's own; for messages
   std::uint16_t segment = 0;
   std::uint8_t bus = 0;
   std::uint8_t last_bus = 0xff;  // of those that the host bridge forwards
@@ -89,7 +89,8 @@ struct Function {
   std::optional<std::uint16_t> alias{};  // asks under this number instead (a quirk)
   std::optional<FunctionId> physical{};  // of a virtual function: its physical one
   bool ats = false;                      // has the ATS capability
-  // Of a device in the chip itself: what it may not do without a PASID, as SIDP has it (0: nothing).
+  // Of a device in the chip itself: what it may not do without a PASID, as SIDP has it (0:
+  // nothing).
   std::uint8_t integrated_properties = 0;
   bool system_on_chip = false;  // integrated into the root complex: listed by SATC, not ATSR
   std::vector<Bar> bars{};
@@ -128,7 +129,7 @@ struct InterruptSource {
   enum class Kind : std::uint8_t { kIoApic, kHpet };
   Kind kind = Kind::kIoApic;
   std::uint8_t id = 0;  // I/O APIC id or HPET number
-  Requester as;
+  Requester as{};
   std::optional<std::uint32_t> unit{};  // none: listed nowhere, its messages are not remapped
 };
 
@@ -137,7 +138,7 @@ struct NamedDevice {
   std::string path;   // \_SB.I2C0
   std::string hid{};  // at most 8 characters
   std::string uid{};
-  Requester as;                         // the number its requests bear
+  Requester as{};                       // the number its requests bear
   std::optional<std::uint64_t> mmio{};  // base address (VIOT names it by this)
   Wish wish{};
 };

@@ -137,27 +137,33 @@ Result<Done, std::string> check_wishes(const Topology& topology) {
   return answer(rest_that_is_none(topology));
 }
 
-Result<Done, std::string> check_coverage(const Topology& topology, const Coverage& coverage) {
+std::vector<std::string> coverage_problems(const Topology& topology, const Coverage& coverage) {
   const Comparison compare(topology, coverage);
+  std::vector<std::string> problems;
+  const auto note = [&problems](Problem problem) {
+    if (problem) problems.push_back(std::move(*problem));
+  };
   for (std::uint32_t i = 0; i < topology.functions(); ++i) {
     const Wish wish = topology[{i}].wish;
-    if (auto problem = compare.one(topology.location({i}), unit_of(wish), topology.name({i}),
-                                   words_for(topology, wish)))
-      return answer(std::move(problem));
+    note(compare.one(topology.location({i}), unit_of(wish), topology.name({i}),
+                     words_for(topology, wish)));
   }
   for (const NamedDevice& device : topology.named_devices())
-    if (auto problem = compare.one(Topology::location(device), unit_of(device.wish), device.path,
-                                   words_for(topology, device.wish)))
-      return answer(std::move(problem));
+    note(compare.one(Topology::location(device), unit_of(device.wish), device.path,
+                     words_for(topology, device.wish)));
   for (const InterruptSource& source : topology.interrupt_sources()) {
     const std::string who =
         (source.kind == InterruptSource::Kind::kIoApic ? "I/O APIC " : "HPET ") +
         std::to_string(source.id);
     const Wish wish = source.unit ? Wish::unit(*source.unit) : Wish::bypass();
-    if (auto problem =
-            compare.one(Topology::location(source), source.unit, who, words_for(topology, wish)))
-      return answer(std::move(problem));
+    note(compare.one(Topology::location(source), source.unit, who, words_for(topology, wish)));
   }
+  return problems;
+}
+
+Result<Done, std::string> check_coverage(const Topology& topology, const Coverage& coverage) {
+  std::vector<std::string> problems = coverage_problems(topology, coverage);
+  if (!problems.empty()) return Failure{std::move(problems.front())};
   return Done{};
 }
 

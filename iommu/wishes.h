@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "iommu/coverage.h"
@@ -26,6 +27,10 @@ namespace weir {
 // source is covered as wished: by its unit, or (bypass and window) by nobody. REQUIRES: as above.
 [[nodiscard]] Result<Done, std::string> check_coverage(const Topology& topology,
                                                        const Coverage& coverage);
+
+// The same, all of them.
+[[nodiscard]] std::vector<std::string> coverage_problems(const Topology& topology,
+                                                         const Coverage& coverage);
 
 // "unit pci0 (fed90000h)", for messages. REQUIRES: an index of the topology.
 [[nodiscard]] std::string name_of_unit(const Topology& topology, std::uint32_t unit);

@@ -7,7 +7,9 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <utility>
 
+#include "tools/acpi_command.h"
 #include "tools/bench_command.h"
 #include "tools/exit_status.h"
 #include "tools/replay_command.h"
@@ -88,19 +90,49 @@ void add_serve(CLI::App& app, Call& call) {
       ->capture_default_str();
   command->add_option("--qemu", options->qemu, "QEMU in the command that is printed")
       ->capture_default_str();
+  command->add_option("--record", options->record,
+                      "A file for a trace of all that happens (docs/trace-format.md)");
+  command->add_flag("--check", options->check,
+                    "Compare every answer with the tables and count stale ones");
   command->add_flag("--once", options->once, "End when the QEMU has gone");
   command->callback([options, &call] {
     call.run = [=, &call] { return run_serve(*options, call.out, call.err); };
   });
 }
 
+void add_acpi(CLI::App& app, Call& call) {
+  using Task = AcpiOptions::Task;
+  CLI::App* const command = app.add_subcommand(
+      "acpi", "Firmware tables that say who is behind which IOMMU (docs/acpi.md)");
+  command->require_subcommand(1);
+  const auto add = [&](const char* name, const char* what, Task task) {
+    auto options = std::make_shared<AcpiOptions>();
+    options->task = task;
+    CLI::App* const sub = command->add_subcommand(name, what);
+    sub->callback([options, &call] {
+      call.run = [=, &call] { return run_acpi(*options, call.out, call.err); };
+    });
+    return std::pair(sub, options);
+  };
+  constexpr const char* kFile = "A DMAR, IVRS or VIOT: binary, or the text of acpidump";
+  const auto [show, shown] = add("show", "Print a table", Task::kShow);
+  show->add_option("FILE", shown->file, kFile)->required();
+  show->add_flag("--json", shown->json, "Its fields as JSON, from which `build` makes it again");
+  const auto [audit, audited] = add("audit", "Say what is wrong with a table", Task::kAudit);
+  audit->add_option("FILE", audited->file, kFile)->required();
+  audit->add_option("--topology", audited->topology, "The machine it is for, as JSON");
+  const auto [build, built] = add("build", "Make a table", Task::kBuild);
+  build->add_option("JSON", built->file, "Fields of a table, or a machine")->required();
+  build->add_option("-o,--output", built->output, "The file to write")->required();
+  const auto [diff, compared] = add("diff", "Say in which fields two tables differ", Task::kDiff);
+  diff->add_option("A", compared->file, kFile)->required();
+  diff->add_option("B", compared->other, kFile)->required();
+}
+
 // Every subcommand: its options, and in its callback the call to make. They are listed in this
 // order by --help.
 constexpr void (*kSubcommands[])(CLI::App& app, Call& call) = {
-    add_replay,
-    add_verify,
-    add_bench,
-    add_serve,
+    add_replay, add_verify, add_bench, add_serve, add_acpi,
 };
 
 int parse_and_run(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {

@@ -144,6 +144,8 @@ int run_serve(const ServeOptions& options, std::ostream& out, std::ostream& err)
   if (error || !std::filesystem::is_directory(folder))
     return refuse(options.folder, "is no folder and cannot be made one");
   config->machine.run_folder = folder;
+  config->machine.record = options.record;
+  config->machine.check = options.check;
   auto machine = vfio_user::Machine::create(std::move(config->machine));
   if (!machine) return refuse(options.description, machine.error());
   const std::string table = (*machine)->table().empty() ? "" : folder + "/table.aml";
@@ -156,6 +158,8 @@ int run_serve(const ServeOptions& options, std::ostream& out, std::ostream& err)
   Control control(std::move(*listening), folder + "/control.sock");
   out << qemu_command(options.qemu, *config, **machine, table) << std::endl;
   serve(**machine, *config, options, control, out, err);
+  if (auto finished = (*machine)->finish_recording(); !finished)
+    return refuse("the recording", finished.error());
   return kGood;
 }
 

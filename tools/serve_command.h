@@ -13,7 +13,9 @@ struct ServeOptions {
   std::string description;          // a file
   std::string folder = "weir-run";  // of sockets and table; made if it is not there
   std::string qemu = "qemu-system-x86_64";
-  bool once = false;  // end when the last client has gone
+  std::string record;  // a file for a trace; empty: none
+  bool check = false;  // judge every answer
+  bool once = false;   // end when the last client has gone
 };
 
 // `out` gets the QEMU command (the first line, and nothing else until the machine ends or SIGUSR1

@@ -50,6 +50,18 @@ Json serve_counters(vfio_user::Machine& machine, const ServeConfig& config) {
             {"invalidations_by_scope", invalidations_of(stats)},
             {"lost_unit_messages", machine.lost_unit_messages()},
             {"devices", Json::object()}};
+  if (const auto checked = machine.checked()) {
+    json["judged"] = checked->findings.judged;
+    json["stale"] = checked->findings.stale;
+    json["legal_stale"] = checked->findings.legal_stale;
+    json["overtaken"] = checked->findings.overtaken;
+    json["books_exact"] = checked->books_exact;
+    if (const auto& first = checked->findings.first)
+      json["first_stale"] = {{"requester", first->requester.bdf},
+                             {"iova", first->iova.value()},
+                             {"answered", first->answered.value()},
+                             {"tables", first->tables ? Json(first->tables->value()) : Json()}};
+  }
   for (const ServeConfig::Device& device : config.devices)
     json["devices"][device.address] = device.counters();
   return json;

@@ -137,9 +137,11 @@ std::shared_ptr<const GuestMemory> DmaMaps::memory() const {
   struct ByAge {
     bool operator()(const Backing* a, const Backing* b) const { return a->serial() > b->serial(); }
   };
-  std::set<std::shared_ptr<const Backing>> all;
+  std::vector<std::shared_ptr<const Backing>> all;
   for (const auto& [client, list] : lists_)
-    for (const auto& [address, backing] : list) all.insert(backing);
+    for (const auto& [address, backing] : list) all.push_back(backing);
+  std::ranges::sort(all);
+  all.erase(std::ranges::unique(all).begin(), all.end());
   // At an address, what ends there goes first: `second` false is the end, and comes first.
   struct Edge {
     std::uint64_t at;
@@ -179,7 +181,7 @@ std::shared_ptr<const GuestMemory> DmaMaps::memory() const {
 
   // Disjoint and in order by construction.
   auto snapshot = std::make_shared<Snapshot>(
-      Snapshot{{all.begin(), all.end()}, GuestMemory::create(std::move(regions)).value()});
+      Snapshot{std::move(all), GuestMemory::create(std::move(regions)).value()});
   return {snapshot, &snapshot->memory};
 }
 

@@ -30,7 +30,7 @@ enum class UnsealedFiles : std::uint8_t { kRefuse, kAccept };
 class DmaMaps {
  public:
   using Client = std::uint32_t;
-  static constexpr std::size_t kMostMaps = 4096;  // of one client
+  static constexpr std::size_t kMostMaps = 1024;  // of one client; QEMU needs some twenty
 
   explicit DmaMaps(UnsealedFiles unsealed) : unsealed_(unsealed) {}
 

@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <map>
 #include <utility>
 
 #include "plugs/vfio_user/amdvi_function.h"
 #include "plugs/vfio_user/bar_layout.h"
 #include "plugs/vfio_user/viommu_function.h"
 #include "plugs/vfio_user/window_function.h"
+#include "replay/trace_recorder.h"
 #include "vendors/amdvi/ivrs.h"
 #include "vendors/amdvi/unit.h"
 #include "vendors/virtio_iommu/unit.h"
@@ -47,6 +49,15 @@ struct Machine::State final : weir::InterruptSink {
   [[nodiscard]] Coverage coverage() const;
   [[nodiscard]] std::vector<Requester> covered() const;
 
+  [[nodiscard]] Result<Done, std::string> make_recorder();
+  // Stands still while something is being recorded.
+  [[nodiscard]] const Clock& clock() const {
+    return recorder ? recorder->clock() : static_cast<const Clock&>(steady);
+  }
+  // The check is to judge this unit.
+  void watch(weir::Unit& unit) {
+    if (check) check->watch(unit, [this] { return translating(); });
+  }
   [[nodiscard]] Result<Done, std::string> build_table();
   [[nodiscard]] Result<Done, std::string> add_unit();
   [[nodiscard]] Result<Done, std::string> add_devices();
@@ -55,7 +66,9 @@ struct Machine::State final : weir::InterruptSink {
   [[nodiscard]] std::unique_ptr<PciFunction> make_window();
 
   void reset();
-  [[nodiscard]] bool reset_settled() const { return server->reset_settled() && reset_.complete(); }
+  [[nodiscard]] bool reset_settled() const {
+    return server->reset_settled() && machine_reset.complete();
+  }
 
   [[nodiscard]] bool translating() const;
 
@@ -70,7 +83,9 @@ struct Machine::State final : weir::InterruptSink {
   std::vector<Connection> connections;
   std::vector<Requester> carriers;  // of the unit's messages
 
-  SteadyClock clock;
+  SteadyClock steady;
+  std::unique_ptr<replay::TraceRecorder> recorder;
+  std::optional<replay::LiveCheck> check;
   std::optional<Iommu> iommu;
   vtd::Unit* vtd = nullptr;
   amdvi::Unit* amdvi = nullptr;
@@ -80,7 +95,7 @@ struct Machine::State final : weir::InterruptSink {
   virtio::Device* viommu_device = nullptr;
   std::optional<std::uint64_t> placed;
   bool was_translating = false;
-  Change reset_;
+  Change machine_reset;
   // Relaxed: a number for people.
   std::atomic<std::uint64_t> lost_unit_messages{0};
 };
@@ -93,22 +108,19 @@ std::vector<Requester> Machine::State::covered() const {
 }
 
 std::uint64_t Machine::State::expected_base() const {
-  struct Owned {
-    Requester function;
-    std::uint64_t bytes;
-  };
-  std::vector<Owned> bars{{options.holder, window_bytes()}};
+  // In the order of functions, then of BARs.
+  std::map<std::pair<Requester, unsigned>, std::uint64_t> bars{
+      {{options.holder, 0}, window_bytes()}};
   for (const MachineDevice& device : options.devices)
     for (unsigned bar = 0; bar < kBarCount; ++bar)
       if (const std::uint64_t bytes = device.device->bar_size(bar))
-        bars.push_back({device.function, std::max<std::uint64_t>(bytes, kPageSize)});
-  bars.push_back({Requester::from_bdf(0, 0x1f, 2), kQ35AhciBarBytes});
-  std::ranges::stable_sort(bars, {}, &Owned::function);
+        bars[{device.function, bar}] = std::max<std::uint64_t>(bytes, kPageSize);
+  bars[{Requester::from_bdf(0, 0x1f, 2), 5}] = kQ35AhciBarBytes;
   std::vector<std::uint64_t> sizes;
   std::size_t ours = 0;
-  for (const Owned& bar : bars) {
-    if (bar.function == options.holder) ours = sizes.size();
-    sizes.push_back(bar.bytes);
+  for (const auto& [bar, bytes] : bars) {
+    if (bar.first == options.holder) ours = sizes.size();
+    sizes.push_back(bytes);
   }
   return bar_address(sizes, ours);
 }
@@ -124,6 +136,16 @@ Coverage Machine::State::coverage() const {
       unit.functions.push_back({function.bdf, function.bdf});
   }
   return {{unit}};
+}
+
+Result<Done, std::string> Machine::State::make_recorder() {
+  if (!options.record.empty()) {
+    auto made = replay::TraceRecorder::create(options.record, &steady);
+    if (!made) return Failure{options.record + ": " + made.error().cause};
+    recorder = std::move(*made);
+  }
+  if (options.check) check.emplace(recorder.get());
+  return Done{};
 }
 
 Result<Done, std::string> Machine::State::build_table() {
@@ -189,9 +211,11 @@ Result<Done, std::string> Machine::State::add_unit() {
       return Done{};
     case FrontEnd::kVtd:
       vtd = &iommu->add_unit<vtd::Unit>(register_base, options.vtd);
+      watch(*vtd);
       return serve(options.holder, "iommu", make_window());
     case FrontEnd::kAmdvi: {
       amdvi = &iommu->add_unit<amdvi::Unit>(register_base, options.amdvi);
+      watch(*amdvi);
       auto function = std::make_unique<AmdviFunction>(*amdvi, options.amdvi, register_base);
       if (auto served = serve(options.amdvi_function, "amdvi", std::move(function)); !served)
         return served;
@@ -202,6 +226,7 @@ Result<Done, std::string> Machine::State::add_unit() {
           std::make_unique<ViommuFunction>([this] { reset(); }, [this] { return reset_settled(); });
       options.viommu.interrupts = viommu.get();
       auto& unit = iommu->add_unit<virtio_iommu::Unit>(register_base, options.viommu);
+      watch(unit);
       viommu_device = &unit.device();
       viommu->serve(*viommu_device);
       return serve(options.holder, "iommu", std::move(viommu));
@@ -233,7 +258,7 @@ Result<Done, std::string> Machine::State::add_devices() {
 // still at work would then reach memory untranslated. So all of them are stopped before.
 void Machine::State::reset() {
   server->reset_functions_but(options.holder);
-  reset_ = iommu->reset();
+  machine_reset = iommu->reset();
 }
 
 bool Machine::State::translating() const {
@@ -276,11 +301,15 @@ Result<std::unique_ptr<Machine>, std::string> Machine::create(MachineOptions opt
   else if (wanted.front_end == FrontEnd::kVirtioIommu)
     machine.register_base = virtio_iommu::name_of_pci(wanted.holder);
 
+  if (auto made = machine.make_recorder(); !made) return Failure{made.error()};
+  Recorder* const recorder =
+      machine.check ? &*machine.check : static_cast<Recorder*>(machine.recorder.get());
   machine.iommu.emplace(IommuConfig{.memory = Server::no_memory(),
-                                    .clock = &machine.clock,
+                                    .clock = &machine.clock(),
                                     .sinks = {.interrupts = &machine, .faults = wanted.faults},
-                                    .caches = wanted.caches});
-  machine.server.emplace(*machine.iommu, machine.clock, wanted.server);
+                                    .caches = wanted.caches,
+                                    .recorder = recorder});
+  machine.server.emplace(*machine.iommu, machine.clock(), wanted.server);
   for (const auto step : {&State::build_table, &State::add_unit, &State::add_devices})
     if (auto done = (machine.*step)(); !done) return Failure{done.error()};
   return std::unique_ptr<Machine>(new Machine(std::move(state)));
@@ -300,6 +329,16 @@ std::size_t Machine::connected() const { return state_->server->connected(); }
 Iommu& Machine::iommu() { return *state_->iommu; }
 std::uint64_t Machine::register_base() const { return state_->register_base; }
 std::optional<std::uint64_t> Machine::placed_at() const { return state_->placed; }
+std::optional<Machine::Checked> Machine::checked() {
+  if (!state_->check) return std::nullopt;
+  return Checked{state_->check->findings(), state_->check->agrees(state_->iommu->stats())};
+}
+Result<Done, std::string> Machine::finish_recording() {
+  if (!state_->recorder) return Done{};
+  auto finished = state_->recorder->finish(state_->iommu->stats());
+  if (!finished) return Failure{state_->options.record + ": " + finished.error().cause};
+  return Done{};
+}
 bool Machine::was_translating() const { return state_->was_translating; }
 std::uint64_t Machine::lost_unit_messages() const {
   // Relaxed: see the member.

@@ -30,6 +30,7 @@
 #include "iommu/iommu.h"
 #include "plugs/vfio_user/pci_function.h"
 #include "plugs/vfio_user/server.h"
+#include "replay/live_check.h"
 #include "vendors/amdvi/options.h"
 #include "vendors/virtio_iommu/options.h"
 #include "vendors/vtd/options.h"
@@ -59,10 +60,15 @@ struct MachineOptions {
   std::optional<std::uint64_t> register_base{};
 
   std::vector<MachineDevice> devices{};
-  std::string run_folder;  // of the sockets; exists
+  std::string run_folder{};  // of the sockets; exists
   ServerOptions server{};
   CacheOptions caches{};
   FaultSink* faults = nullptr;  // must outlive the machine
+
+  // Every answer is judged beside the normal path (replay/live_check.h), at the cost of a walk
+  // each.
+  bool check = false;
+  std::string record{};  // a file that gets weir's own trace of all that happens; empty: none
 };
 
 class Machine {
@@ -96,6 +102,16 @@ class Machine {
 
   // Whether the guest has ever had translation on, as the unit's own registers say.
   [[nodiscard]] bool was_translating() const;
+  // What the check has found so far, and whether its books are the machine's; nothing: no check.
+  struct Checked {
+    replay::LiveFindings findings;
+    bool books_exact = false;
+  };
+  [[nodiscard]] std::optional<Checked> checked();
+  // Ends the recording, if there is one; nothing of what happens afterwards is in it. Refuses in
+  // one sentence what could not be written.
+  [[nodiscard]] Result<Done, std::string> finish_recording();
+
   // Messages of units that no function could carry.
   [[nodiscard]] std::uint64_t lost_unit_messages() const;
 

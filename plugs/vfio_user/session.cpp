@@ -13,9 +13,9 @@ using Settled = SessionHost::Settled;
 // With the NUL that ends it. What is not named has the value that the specification gives it.
 constexpr std::string_view kCapabilities{
     R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"pgsizes":4096,)"
-    R"("max_dma_maps":4096}})",
+    R"("max_dma_maps":1024}})",
     sizeof(R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"pgsizes":4096,)"
-           R"("max_dma_maps":4096}})")};
+           R"("max_dma_maps":1024}})")};
 
 [[nodiscard]] Settled both(Settled a, Settled b) {
   if (!a) return b;

@@ -14,8 +14,10 @@ import time
 
 import cases
 from boot import boot
+from qtest import smoke
 from verdict import judge
 
+QTEST = "VT-d legacy without a kernel (qtest)"
 SAME_TIME = max(1, min(2, os.cpu_count() or 1))
 
 
@@ -71,13 +73,20 @@ def main():
     if not arguments.bench and arguments.seeded != "none":
         chosen += cases.seeded()
     if arguments.count:
-        print(len(chosen))
+        print(len(chosen) + (not arguments.bench))
         return 0
     chosen = [case for case in chosen if arguments.only in case.name]
+    without_kernel = not arguments.bench and arguments.only in QTEST
 
     began = time.monotonic()
     failed = 0
     rows = []
+    if without_kernel:
+        seconds, problems = smoke(arguments.place, arguments.weir)
+        print(f"{'FAILED' if problems else 'ok    '} {seconds:5.1f} s  {QTEST}", flush=True)
+        for line in problems:
+            print(f"         {line}")
+        failed += bool(problems)
     # Throughput is measured alone.
     with concurrent.futures.ThreadPoolExecutor(1 if arguments.bench else SAME_TIME) as pool:
         running = [pool.submit(run_case, case, arguments.place, arguments.weir, arguments.seeded)
@@ -89,8 +98,8 @@ def main():
             rows.append((case, result.said))
     if arguments.bench:
         bench_table(rows)
-    print(f"\ntotal: {time.monotonic() - began:.0f} s, {SAME_TIME} at a time")
-    print(f"{len(chosen) - failed} passed, {failed} failed, 0 skipped")
+    print(f"\ntotal: {time.monotonic() - began:.0f} s, {1 if arguments.bench else SAME_TIME} at a time")
+    print(f"{len(chosen) + without_kernel - failed} passed, {failed} failed, 0 skipped")
     return 1 if failed else 0
 
 

@@ -15,6 +15,8 @@ MEMORY_MIB = 256
 
 def description(case):
     rogue = {"rogue_sector": ROGUE_SECTOR, "rogue_address": ROGUE_ADDRESS}
+    if "rogue" not in case.tasks:
+        rogue = {}
     disk = {"type": "virtio-blk", "bytes": DISK_BYTES}
     return {
         **case.front.server,
@@ -31,7 +33,8 @@ class Server:
     """Serves from the beginning of the `with` to its end, or to finish()."""
 
     def __init__(self, weir, case, folder):
-        (folder / "machine.json").write_text(json.dumps(description(case)))
+        said = getattr(case, "description", None) or description(case)
+        (folder / "machine.json").write_text(json.dumps(said))
         environment = {**os.environ, "WEIR_SEEDED_BUG": case.bug} if case.bug else None
         self.log = folder / "serve.log"
         self.process = subprocess.Popen(

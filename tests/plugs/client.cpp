@@ -85,8 +85,8 @@ std::optional<Reply> Client::receive() {
 }
 
 bool Client::hung_up() {
-  fill();
-  return ended_;
+  if (fd_) fill();
+  return ended_ || !fd_;
 }
 
 FileDescriptor make_memory(std::uint64_t bytes, bool sealed) {

@@ -61,7 +61,7 @@ class ServerTest : public testing::Test {
   static constexpr std::uint32_t kNoReply = 0x10;
   static constexpr std::uint16_t kVersion = 1, kDmaMap = 2, kDmaUnmap = 3, kGetInfo = 4,
                                  kRegionInfo = 5, kIrqInfo = 7, kSetIrqs = 8, kRegionRead = 9,
-                                 kRegionWrite = 10, kDmaWrite = 12, kReset = 13;
+                                 kRegionWrite = 10, kDmaRead = 11, kDmaWrite = 12, kReset = 13;
 
   // Function n is 00:04.n.
   void add_functions(unsigned count) {
