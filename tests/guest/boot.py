@@ -24,6 +24,7 @@ class Boot:
     log: list = field(default_factory=list)
     console: str = ""
     counters: dict = field(default_factory=dict)  # the server's
+    replayed: str = ""  # what a replay of the trace said; empty: as it was recorded
     seconds: float = 0.0
     trouble: str = ""  # why there is no verdict to be had from the rest
 
@@ -47,10 +48,21 @@ def boot(case, place, weir):
             with Server(weir, case, pathlib.Path(folder)) as server:
                 run_qemu(case, place, server, result)
                 result.counters = server.finish()
+            if case.record:
+                result.replayed = replay(weir, pathlib.Path(folder) / "trace")
         except Exception as error:  # whatever it was, it is this guest's and not the runner's
             result.trouble = result.trouble or f"{type(error).__name__}: {error}"
     result.seconds = time.monotonic() - began
     return result
+
+
+def replay(weir, trace):
+    """Nothing, if the trace replays to the same translations, faults and books."""
+    done = subprocess.run([str(weir), "replay", str(trace)], capture_output=True, text=True,
+                          timeout=GUARD_SECONDS)
+    if done.returncode == 0:
+        return ""
+    return (done.stdout + done.stderr).strip()[-400:] or f"exit status {done.returncode}"
 
 
 def run_qemu(case, place, server, result):

@@ -78,11 +78,14 @@ class Case:
     tasks: tuple
     queues: int = 1
     device: dict = field(default_factory=dict)  # further options of the disk
+    record: bool = False  # a trace, which must replay to the same
     bug: str = ""  # seeded on purpose: the case passes if it is caught
 
     @property
     def name(self):
-        more = (", buffers returned early" if self.device else "") + (f", {self.bug}" if self.bug else "")
+        more = ", recorded" if self.record else ""
+        more += ", buffers returned early" if self.device else ""
+        more += f", {self.bug}" if self.bug else ""
         return f"{self.front.name}, {self.kernel}, {self.mode}{more}"
 
     @property
@@ -94,8 +97,9 @@ class Case:
         """Whether the server compares every answer of its caches: not where speed is measured."""
         return not any(task.startswith("bench") for task in self.tasks)
 
-    def serve_words(self, _folder):
-        return ["--check"] if self.checked else []
+    def serve_words(self, folder):
+        words = ["--check"] if self.checked else []
+        return words + (["--record", str(folder / "trace")] if self.record else [])
 
     @property
     def kernel_line(self):
@@ -121,9 +125,12 @@ def matrix():
     # the guest from noticing.
     for front in SENSITIVE:
         yield Case(front, "6.12", "strict", ("state", "slow"), device=EARLY)
+    for front in SENSITIVE:
+        yield Case(front, "6.12", "strict", ("state", "data", "plain", "rogue"), record=True)
 
 
 EARLY = {"latency_us": 3000, "returns_early": True}
+# One of each vendor.
 SENSITIVE = [front for front in FRONTS if front.name in ("VT-d legacy", "AMD-Vi v1", "virtio-iommu")]
 
 

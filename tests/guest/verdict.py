@@ -11,6 +11,8 @@ def judge(case, boot):
     if boot.trouble:
         return [boot.trouble]
     problems = list(guest_side(case, boot)) + list(server_side(case, boot))
+    if boot.replayed:
+        problems.append("the trace does not replay to the same: " + boot.replayed)
     if "rogue" in case.tasks:
         problems += rogue(case, boot)
     return problems
@@ -49,10 +51,13 @@ def guest_side(case, boot):
 
 def server_side(case, boot):
     count = boot.counters
-    if count.get("stale"):
-        yield f"{count['stale']} stale answers"
-    if not count.get("books_exact", True):
-        yield "the books do not add up"
+    if case.checked:
+        if count["stale"]:
+            yield f"{count['stale']} stale answers, the first: {count['first_stale']}"
+        if not count["books_exact"]:
+            yield "the books do not add up"
+        if case.mode != "pt" and count["judged"] < count["hits"]:
+            yield "not every hit was compared with the tables"
     if not count["enabled"]:
         yield "the guest never turned translation on"
     if case.mode == "pt" and count["passed_through"] == 0:
