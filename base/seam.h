@@ -19,6 +19,7 @@ enum class Point : std::uint8_t {
   kContextRead,   // translate: it has a context, and no fill ticket yet
   kWalked,        // translate: the walk has answered, nothing is filled yet
   kHalfFilled,    // a set: the key of a new entry is in its place, its output is not
+  kSetIsHeld,     // a set: somebody else is inside
   kBurstLeft,     // core: a burst has ended, and nobody has looked yet who waits for it
   kUnitsPolled,   // core: every unit has been asked, the poll has not ended
   kBeforeUpdate,  // a walk: an entry has been read, its accessed bit is not set yet
@@ -45,6 +46,7 @@ enum class Bug : std::uint8_t {
   kModeShownEarly,
   kRightsForgotten,
   kCollectedLate,
+  kSetNotLookedAt,
   kPagesStayShared,
   kTransitionNotAwaited,
 };

@@ -10,6 +10,7 @@
 #include "bench/loops.h"
 #include "bench/machine.h"
 #include "bench/vmm_cache.h"
+#include "bench/replay_cases.h"
 #include "bench/walk_cases.h"
 #include "iotlb/iotlb.h"
 
@@ -255,6 +256,7 @@ std::vector<Case> make_cases(const CaseOptions& options,
   add_lookups(names::kOneProbe, 1, std::false_type(),
               [&] { return probing(subjects->one_probe()); });
   add_walk_cases(cases, wanted);
+  add_replay_cases(cases, wanted);
   add_flush_cases(cases, wanted, workload,
                   [subjects]() -> Machine& { return subjects->machine(); });
   return cases;

@@ -41,7 +41,7 @@ struct Amount {
 
   std::string_view unit;
   std::vector<double> values{};
-  bool too_low = false;  // the case could not keep up what it is called
+  double least = 0;  // of the median; below, the case could not keep up what it is called
 };
 
 struct Case {

@@ -155,9 +155,9 @@ void run_beside(State& state, const Workload& workload, Machine& machine, BusyGu
   run_bursts<false>(state, workload, workload.translated(), [&](auto requests, auto& chain) {
     answer_burst(machine.translated(0), requests, chain);
   });
-  rate.add(guest.rate() / 1e6);
-  constexpr double kNearlyOne = 0.95;
-  if (habits.paced && guest.rate() != 0 && guest.rate() < kNearlyOne * 1e6) rate.too_low = true;
+  // A repetition that is over before the first flush has no rate.
+  if (guest.rate() != 0) rate.add(guest.rate() / 1e6);
+  if (habits.paced) rate.least = 0.95;
 }
 
 // Every thousandth request of this thread is followed by a flush of a page, completion and all.

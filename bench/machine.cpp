@@ -134,7 +134,7 @@ void turn_queue_on(vtd::Unit& unit, Gpa queue) {
 
 void Machine::flush_pages(std::uint64_t first, std::size_t count) {
   using namespace vtd::descriptor;
-  const std::lock_guard lock(queue_mutex_);
+  const SpinLock::Held held(queue_lock_);
   const auto put = [&](std::uint64_t low, std::uint64_t high) {
     std::byte* const at = ram_->bytes.get() + queue_.value() + tail_;
     std::memcpy(at, &low, sizeof low);

@@ -7,12 +7,13 @@
 // Construction and warm_up: one thread. The ports: as DmaPort says.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
+#include "base/pause.h"
 #include "bench/workload.h"
 #include "iommu/iommu.h"
 
@@ -75,8 +76,30 @@ class Machine {
   vtd::Unit* unit_ = nullptr;
   Gpa queue_;
 
-  // The guest's lock around its queue; what stands below is guarded by it.
-  std::mutex queue_mutex_;
+  // The guest's lock around its queue, as a kernel has it: who waits does not sleep.
+  class SpinLock {
+   public:
+    class Held {
+     public:
+      explicit Held(SpinLock& lock) : lock_(lock) {
+        // Acquire: pairs with the release below. Relaxed: only waits for a better moment.
+        while (lock_.taken_.exchange(true, std::memory_order_acquire))
+          while (lock_.taken_.load(std::memory_order_relaxed)) pause_briefly();
+      }
+      ~Held() { lock_.taken_.store(false, std::memory_order_release); }
+      Held(const Held&) = delete;
+      Held& operator=(const Held&) = delete;
+
+     private:
+      SpinLock& lock_;
+    };
+
+   private:
+    std::atomic<bool> taken_{false};
+  };
+
+  // What stands below is guarded by the lock.
+  SpinLock queue_lock_;
   std::uint64_t tail_ = 0;    // bytes
   std::uint32_t status_ = 0;  // of the newest wait
 };

@@ -62,7 +62,7 @@ class Collector final : public benchmark::BenchmarkReporter {
                        values.end());
       measured.amount = values[middle_of(values)];
       measured.unit = of.amount->unit;
-      if (of.amount->too_low) measured.trouble = "too slow for what it is called";
+      if (*measured.amount < of.amount->least) measured.trouble = "too slow for what it is called";
     }
     if (of.walks != nullptr) {
       // Relaxed: as above.

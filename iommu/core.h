@@ -53,6 +53,8 @@ class UnitCore final : public UnitHost {
   void set_interrupt_mode(InterruptMode mode) override;
   Ticket invalidate(const iotlb::Invalidation& what) override;
   Ticket invalidate_all(std::span<const iotlb::Invalidation> several) override;
+  void drop(const iotlb::Invalidation& what) override;
+  Ticket cover(std::span<const iotlb::Invalidation> dropped) override;
   Ticket invalidate_device_tlb(const iotlb::Invalidation& what,
                                std::optional<Clock::Duration> limit) override;
   bool respond(Requester function, const PageResponse& response) override;
@@ -83,7 +85,6 @@ class UnitCore final : public UnitHost {
   std::unique_ptr<Unit> unit;        // constant after install
 
  private:
-  void drop(const iotlb::Invalidation& what);
   Ticket booked(std::uint64_t serial);
   void tell_interrupts_changed(const InterruptChange& change) const;
 
@@ -218,9 +219,10 @@ class IommuCore {
   void end_silent_waits();
   void free_retired();
 
-  std::atomic<const pagetables::PhysicalMemory*> memory_{nullptr};
-  std::atomic<std::uint64_t> poll_requests_{0};
-  std::unique_ptr<Ports> ports_;
+  std::unique_ptr<Ports> ports_;  // constant after construction
+  // Read by every request: what polls write has other lines.
+  alignas(64) std::atomic<const pagetables::PhysicalMemory*> memory_{nullptr};
+  alignas(64) std::atomic<std::uint64_t> poll_requests_{0};
 
   Mutex memory_change_;  // of those who replace the snapshot
   std::shared_ptr<pagetables::PrivatePages> private_pages_ WEIR_GUARDED_BY(memory_change_);

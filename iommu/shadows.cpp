@@ -27,7 +27,7 @@ struct Shadow::Space {
   enum class Kind : std::uint8_t { kNothing, kIdentity, kWindow, kTables, kUnknowable };
   Kind kind = Kind::kNothing;
   UnitCore* unit = nullptr;  // kTables
-  Window window{};                 // kWindow
+  Window window{};           // kWindow
   Context context{};
   Request request{};
 };
@@ -74,8 +74,10 @@ Shadow::Space Shadow::read_space() const {
       space.kind = Space::Kind::kIdentity;
       break;
     case ContextKind::kStage2:
-      space.kind = context->coherence == iotlb::Coherence::kCaching ? Space::Kind::kTables
-                                                                    : Space::Kind::kUnknowable;
+      space.kind = context->coherence == iotlb::Coherence::kAnnounced ||
+                           context->coherence == iotlb::Coherence::kCaching
+                       ? Space::Kind::kTables
+                       : Space::Kind::kUnknowable;
       break;
     case ContextKind::kStage1:
     case ContextKind::kNested:
@@ -219,17 +221,22 @@ void Shadow::replace(AddressRange<Gpa> range) {
     if (lies_there(mapping)) listener_.on_map(mapping);
 }
 
+// Acquire-release, all three: who is counted after a change asked for the count sees the guest's
+// tables as they were changed; hence an addition also where there is nothing to add.
+
 void Shadows::add(Shadow& shadow) {
   const MutexLock lock(mutex_);
   shadows_.push_back(&shadow);
+  count_.fetch_add(1, std::memory_order_acq_rel);
 }
 
 void Shadows::remove(Shadow& shadow) {
   const MutexLock lock(mutex_);
-  std::erase(shadows_, &shadow);
+  count_.fetch_sub(std::erase(shadows_, &shadow), std::memory_order_acq_rel);
 }
 
 void Shadows::for_each(const std::function<void(Shadow&)>& call) {
+  if (count_.fetch_add(0, std::memory_order_acq_rel) == 0) return;
   // Under the lock, so that none is destroyed meanwhile.
   const MutexLock lock(mutex_);
   for (Shadow* shadow : shadows_) call(*shadow);
@@ -254,9 +261,8 @@ void Shadows::replaced(std::span<const Port* const> ports) {
 }
 
 void Shadows::pages_turned() {
-  for_each([](Shadow& shadow) {
-    shadow.update({.scope = iotlb::Scope::kAll}, whole_space<Iova>());
-  });
+  for_each(
+      [](Shadow& shadow) { shadow.update({.scope = iotlb::Scope::kAll}, whole_space<Iova>()); });
 }
 
 void Shadows::host_changed(AddressRange<Gpa> range) {

@@ -8,6 +8,7 @@
 // which nothing takes on the way of a request.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -74,8 +75,10 @@ class Shadows {
   void pages_turned();
 
  private:
+  // Takes no lock where nobody listens, so that units do not meet there.
   void for_each(const std::function<void(Shadow&)>& call);
 
+  std::atomic<std::size_t> count_{0};  // of shadows_; changed under the mutex
   Mutex mutex_;
   std::vector<Shadow*> shadows_ WEIR_GUARDED_BY(mutex_);
 };

@@ -39,7 +39,8 @@ namespace {
 
 // Relaxed, all of them: sums for the books order nothing.
 void add(std::atomic<std::uint64_t>& counter, std::uint64_t by) {
-  counter.fetch_add(by, std::memory_order_relaxed);
+  // Most of what an invalidation could count is nothing, and an addition is a locked exchange.
+  if (by != 0) counter.fetch_add(by, std::memory_order_relaxed);
 }
 std::uint64_t get(const std::atomic<std::uint64_t>& counter) {
   return counter.load(std::memory_order_relaxed);

@@ -84,6 +84,13 @@ class UnitHost {
     for (const iotlb::Invalidation& one : several) (void)invalidate(one);
     return several.empty() ? Ticket{} : drain();
   }
+  // invalidate_all in two steps, for commands that come one by one: drop() drops at once, and
+  // cover() gives the ticket for all that was dropped. Whatever begins in between is waited for as
+  // well, so that the unit leaves no time there, and it asks for the ticket before any completion.
+  virtual void drop(const iotlb::Invalidation& invalidation) { (void)invalidate(invalidation); }
+  virtual Ticket cover(std::span<const iotlb::Invalidation> dropped) {
+    return dropped.empty() ? Ticket{} : drain();
+  }
   // Tells a function to forget what its own TLB holds of `what`, whose scope is kDeviceTlb. The
   // ticket settles when it has acknowledged and nothing rests on it any more, or `limit` (by
   // default IommuConfig::device_tlb_limit) after it was told; then Unit::device_tlb_timed_out comes

@@ -93,9 +93,13 @@ Ticket UnitCore::invalidate(const iotlb::Invalidation& what) {
 }
 
 Ticket UnitCore::invalidate_all(std::span<const iotlb::Invalidation> several) {
-  if (several.empty()) return {};
   for (const iotlb::Invalidation& what : several) drop(what);
-  return booked(core_.tracker.issue_all(id_, several));
+  return cover(several);
+}
+
+Ticket UnitCore::cover(std::span<const iotlb::Invalidation> dropped) {
+  if (dropped.empty()) return {};
+  return booked(core_.tracker.issue_all(id_, dropped));
 }
 
 Ticket UnitCore::invalidate_device_tlb(const iotlb::Invalidation& what,

@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "base/pause.h"
+
 namespace weir::iotlb {
 
 struct BurstRegistry::Slots {
@@ -98,6 +100,23 @@ bool BurstRegistry::ended_before(std::uint64_t epoch) const {
     if (began != kIdle && began < epoch) return false;
   }
   return true;
+}
+
+// Whether the calling thread is.
+bool BurstRegistry::is_inside_before(std::uint64_t epoch) const {
+  for (const ThreadRecord::Use& use : thread_record.uses)
+    if (use.registry == id_) return use.slot->depth_ != 0 && use.slot->oldest_ < epoch;
+  return false;
+}
+
+bool BurstRegistry::ended_soon(std::uint64_t epoch) const {
+  if (ended_before(epoch)) return true;
+  if (is_inside_before(epoch)) return false;
+  for (int look = 1; look < kLooks; ++look) {
+    pause_briefly();
+    if (ended_before(epoch)) return true;
+  }
+  return false;
 }
 
 std::uint64_t BurstRegistry::sum(std::size_t counter) const {

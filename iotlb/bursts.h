@@ -44,13 +44,15 @@ class BurstRegistry {
 
    private:
     friend class BurstRegistry;
+    // A line for what scans read, and others for what every request writes: a guest that waits for
+    // this burst may ask again and again.
     std::atomic<std::uint64_t> epoch_{kIdle};
-    // The slot's own thread only.
-    std::uint32_t depth_ = 0;       // nested bursts
-    std::uint64_t oldest_ = kIdle;  // the oldest epoch that this burst has shown
-    std::array<std::atomic<std::uint64_t>, kCounters> counters_{};
-    std::atomic<bool> taken_{true};
     Slot* next_ = nullptr;  // constant once the slot is in the list
+    std::atomic<bool> taken_{true};
+    // The slot's own thread only.
+    alignas(64) std::uint64_t oldest_ = kIdle;  // the oldest epoch that this burst has shown
+    std::uint32_t depth_ = 0;                   // nested bursts
+    std::array<std::atomic<std::uint64_t>, kCounters> counters_{};
   };
 
   BurstRegistry();
@@ -94,6 +96,10 @@ class BurstRegistry {
   }
   // True once every burst that began before `epoch` has ended.
   [[nodiscard]] bool ended_before(std::uint64_t epoch) const;
+  // The same, asked a bounded number of times if need be: bursts are short, and whoever gives up
+  // has to be resumed by another thread, which costs both far more than a moment. Looks once where
+  // the calling thread would wait for itself.
+  [[nodiscard]] bool ended_soon(std::uint64_t epoch) const;
 
   // The sum of a counter over all threads.
   [[nodiscard]] std::uint64_t sum(std::size_t counter) const;
@@ -101,11 +107,16 @@ class BurstRegistry {
  private:
   struct Slots;  // shared with the threads' own records, which may outlive this registry
 
+  // One or two microseconds, some of the longest bursts that hit.
+  static constexpr int kLooks = 100;
+
   [[nodiscard]] Slot& find_slot();
+  [[nodiscard]] bool is_inside_before(std::uint64_t epoch) const;
 
   const std::uint64_t id_;  // never reused, unlike an address
   const std::shared_ptr<Slots> slots_;
-  std::atomic<std::uint64_t> epoch_{1};
+  // Alone in its line: every burst reads it, and only completions write it.
+  alignas(64) std::atomic<std::uint64_t> epoch_{1};
 };
 
 }  // namespace weir::iotlb

@@ -29,7 +29,8 @@ enum class ContextKind : std::uint8_t {
 // How the unit hears that the guest has changed its tables.
 enum class Coherence : std::uint8_t {
   kArchitectural,  // of what was present, by invalidation
-  kCaching,        // of every change: mappings are announced too (VT-d CM, AMD NpCache, virtio)
+  kAnnounced,      // of every change: mappings are announced too (VT-d CM)
+  kCaching,        // likewise, and what is absent may be kept until then (AMD NpCache, virtio)
   kVerified,       // not at all: what is cached is compared with memory at every use
 };
 

@@ -16,23 +16,22 @@ constexpr Field<15, 0> kUnit{"unit + 1", "0: the embedder's own change"};
 }  // namespace
 
 std::uint64_t FlushTracker::issue(std::optional<UnitId> unit, const Invalidation& what) {
-  return issue(OpenTicket{.unit = unit, .what = what});
+  return issue(OpenTicket{.unit = unit}, {&what, 1});
 }
 
 std::uint64_t FlushTracker::issue_all(std::optional<UnitId> unit,
                                       std::span<const Invalidation> several) {
-  const auto others = several.subspan(1);
-  return issue(
-      OpenTicket{.unit = unit, .what = several.front(), .others = {others.begin(), others.end()}});
+  return issue(OpenTicket{.unit = unit}, several);
 }
 
 std::uint64_t FlushTracker::issue_acknowledged(UnitId unit, const Invalidation& what) {
-  return issue(OpenTicket{.unit = unit, .awaited = 1, .what = what});
+  return issue(OpenTicket{.unit = unit, .awaited = 1}, {&what, 1});
 }
 
 // What the device let through before it said so is waited for like anything that began earlier.
 void FlushTracker::acknowledge(std::uint64_t serial) {
-  const std::uint64_t epoch = begin_epoch();
+  const std::uint64_t epoch = bursts_.advance();
+  note_newest(epoch);
   const MutexLock lock(mutex_);
   const auto ticket = find(serial);
   if (ticket == open_.end() || ticket->awaited == 0) return;
@@ -41,21 +40,29 @@ void FlushTracker::acknowledge(std::uint64_t serial) {
 }
 
 std::uint64_t FlushTracker::issue_drain(UnitId unit) {
-  return issue(OpenTicket{.unit = unit, .whole_unit = true, .what = {}});
+  return issue(OpenTicket{.unit = unit, .whole_unit = true}, {});
 }
 
 std::uint64_t FlushTracker::issue_quiesce(UnitId unit) {
-  return issue(OpenTicket{.unit = unit, .bursts_only = true, .what = {}});
+  return issue(OpenTicket{.unit = unit, .bursts_only = true}, {});
 }
 
-std::uint64_t FlushTracker::issue(OpenTicket ticket) {
+std::uint64_t FlushTracker::issue(OpenTicket ticket, std::span<const Invalidation> what) {
+  ticket.epoch = bursts_.advance();
+  if (WEIR_BUG(kCompletedEarly)) return 0;
+  // Mostly what is under way ends in a moment, and then nobody is told that somebody waits.
+  // Acquire: pairs with remove_pin; pins of bursts that have ended are counted.
+  if (ticket.awaited == 0 && bursts_.ended_soon(ticket.epoch) &&
+      held_.load(std::memory_order_acquire) == 0)
+    return 0;
   // Sequentially consistent, and before the scan: a burst that ends after the scan sees a waiter.
   waiting_.fetch_add(1, std::memory_order_seq_cst);
-  ticket.epoch = begin_epoch();
+  note_newest(ticket.epoch);
+  ticket.what.assign(what.begin(), what.end());
   // Before the lock, under which nobody else's code runs.
   ticket.since = now();
   const MutexLock lock(mutex_);
-  if (WEIR_BUG(kCompletedEarly) || is_settled(ticket)) {
+  if (is_settled(ticket)) {
     waiting_.fetch_sub(1, std::memory_order_seq_cst);
     return 0;
   }
@@ -66,14 +73,12 @@ std::uint64_t FlushTracker::issue(OpenTicket ticket) {
   return serial;
 }
 
-std::uint64_t FlushTracker::begin_epoch() {
-  const std::uint64_t epoch = bursts_.advance();
+void FlushTracker::note_newest(std::uint64_t epoch) {
   // Sequentially consistent, and before the scan: a burst that the scan still sees finds here, when
   // it ends, that somebody waits for bursts as old as itself.
   for (std::uint64_t seen = newest_.load(std::memory_order_seq_cst);
        seen < epoch && !newest_.compare_exchange_weak(seen, epoch, std::memory_order_seq_cst);) {
   }
-  return epoch;
 }
 
 // Serials grow; their low bits name the unit, so that a merged ticket stands only for its own.
@@ -92,7 +97,7 @@ void FlushTracker::merge_if_many(OpenTicket& ticket) {
       ticket.awaited += open.awaited;
     }
   ticket.whole_unit = true;
-  ticket.others.clear();
+  ticket.what.clear();
   const std::size_t merged = std::erase_if(open_, same_unit);
   // Sequentially consistent: keeps one order with issue() and waiting().
   waiting_.fetch_sub(merged, std::memory_order_seq_cst);
@@ -155,20 +160,19 @@ bool FlushTracker::is_settled(const OpenTicket& ticket) const {
 bool FlushTracker::covers_pin(const OpenTicket& ticket, const PinRecord& pin) {
   if (ticket.whole_unit) return !ticket.unit || ticket.unit == pin.unit;
   if (ticket.bursts_only) return false;
-  return covers_pin(ticket.unit, ticket.what, pin) ||
-         std::any_of(ticket.others.begin(), ticket.others.end(), [&](const Invalidation& other) {
-           return covers_pin(ticket.unit, other, pin);
-         });
+  return std::any_of(ticket.what.begin(), ticket.what.end(),
+                     [&](const Invalidation& what) { return covers_pin(ticket.unit, what, pin); });
 }
 
 bool FlushTracker::covers_pin(std::optional<UnitId> unit, const Invalidation& what,
                               const PinRecord& pin) {
   const bool same_unit = !unit || unit == pin.unit;
   const bool same_domain = same_unit && (pin.several_tags || pin.tag.domain == what.domain);
-  // What came with a translated address rests on the device's own TLB: no page-selective flush of
-  // the IOTLB speaks of its address.
-  if (pin.translated && (what.scope == Scope::kRange || what.scope == Scope::kStage2Range))
-    return false;
+  // What came with a translated address rests on the device's own TLB, of which a guest's flush of
+  // the IOTLB does not speak, however wide it is; the one of the device TLB that must follow does
+  // (kDeviceTlb). Drivers wait between the two, and a device may hold the pin until it is told by
+  // the second: to wait here would be to wait for ever (L8).
+  if (pin.translated && unit && what.scope <= Scope::kStage2Range) return false;
   const auto same_pasid = [&] { return pin.several_tags || pin.tag.pasid == what.pasid->value; };
   switch (what.scope) {
     case Scope::kHostRange:
@@ -207,12 +211,17 @@ std::uint64_t FlushTracker::add_pin(PinRecord pin) {
   const MutexLock lock(mutex_);
   const std::uint64_t id = next_pin_++;
   pins_.emplace(id, HeldPin{std::move(pin)});
+  // Relaxed: seen by whoever sees the end of the burst that this is in.
+  held_.store(pins_.size(), std::memory_order_relaxed);
   return id;
 }
 
 bool FlushTracker::remove_pin(std::uint64_t id) {
   const MutexLock lock(mutex_);
-  return pins_.erase(id) != 0;
+  const bool held = pins_.erase(id) != 0;
+  // Release: pairs with issue(); all that was done through the pin is done.
+  held_.store(pins_.size(), std::memory_order_release);
+  return held;
 }
 
 std::vector<OverduePin> FlushTracker::take_overdue(Clock::Duration now, Clock::Duration limit) {

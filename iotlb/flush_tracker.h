@@ -108,9 +108,8 @@ class FlushTracker {
     bool whole_unit = false;
     bool bursts_only = false;
     std::uint64_t awaited = 0;  // acknowledgements
-    Invalidation what;
-    std::vector<Invalidation> others{};  // as well as `what`
-    Clock::Duration since{};             // when it had to wait
+    std::vector<Invalidation> what{};
+    Clock::Duration since{};  // when it had to wait
   };
   struct HeldPin {
     PinRecord record;
@@ -121,8 +120,8 @@ class FlushTracker {
   // they are merged into one that waits for all of the unit: coarser, never early, and bounded.
   static constexpr std::size_t kOpenPerUnit = 64;
 
-  [[nodiscard]] std::uint64_t issue(OpenTicket ticket);
-  [[nodiscard]] std::uint64_t begin_epoch();
+  [[nodiscard]] std::uint64_t issue(OpenTicket ticket, std::span<const Invalidation> what);
+  void note_newest(std::uint64_t epoch);
   [[nodiscard]] std::list<OpenTicket>::iterator find(std::uint64_t serial) WEIR_REQUIRES(mutex_);
   [[nodiscard]] std::uint64_t make_serial(std::optional<UnitId> unit) WEIR_REQUIRES(mutex_);
   void merge_if_many(OpenTicket& ticket) WEIR_REQUIRES(mutex_);
@@ -139,9 +138,12 @@ class FlushTracker {
   BurstRegistry& bursts_;
   const Clock* const clock_;
 
-  // Atomic.
-  std::atomic<std::uint64_t> waiting_{0};  // open tickets
-  std::atomic<std::uint64_t> newest_{0};   // the largest epoch of any ticket so far
+  // Atomic, in a line of their own: the mutex is not for the eyes of bursts.
+  alignas(64) std::atomic<std::uint64_t> waiting_{0};  // open tickets
+  std::atomic<std::uint64_t> newest_{0};  // the largest epoch of any that was opened so far
+
+  // Changed under the mutex; asked without it whether it is 0.
+  alignas(64) std::atomic<std::size_t> held_{0};  // pins
 
   // Guarded.
   mutable Mutex mutex_;

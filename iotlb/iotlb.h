@@ -251,6 +251,7 @@ class Iotlb {
   void list(Lineage& domain);
 
   // Removal set by set, and by ending a generation (iotlb_flush.cpp). Each gives how many went.
+  void fetch_ahead(const Invalidation& what) const;
   std::uint64_t sweep(const Invalidation& what);
   void sweep_or_widen(const Invalidation& what, Lineage& domain, Removed& removed);
   void remove_range(const Invalidation& what, Lineage& domain, Removed& removed);
@@ -281,8 +282,8 @@ class Iotlb {
   std::atomic<std::uint64_t> overtaken_{0};
   std::atomic<Lineage*> listed_{nullptr};  // domains that may have live entries
 
-  // Guarded.
-  Mutex flushing_;
+  // Guarded, and apart from what lookups read.
+  alignas(64) Mutex flushing_;
   std::uint64_t next_to_sweep_ WEIR_GUARDED_BY(flushing_) = 0;
 };
 

@@ -24,6 +24,7 @@ namespace {
 Removed Iotlb::invalidate(const Invalidation& what) {
   Removed removed;
   if (off_ || !what.is_translation_scope()) return removed;
+  if (what.scope == Scope::kRange && reference_ == nullptr) fetch_ahead(what);
   Lineage* domain = nullptr;
   // Sequentially consistent, both: pair with the check in fill(), see there.
   if (what.scope == Scope::kAll || what.scope == Scope::kHostRange) {
@@ -74,9 +75,18 @@ Removed Iotlb::invalidate(const Invalidation& what) {
 
 // ---- Set by set
 
+// The set that will mostly be looked at. In a large cache its lines lie far away, and what comes
+// first are locked exchanges, past which no load goes.
+void Iotlb::fetch_ahead(const Invalidation& what) const {
+  const std::uint64_t number = what.range.first.value() >> kPageLg2;
+  for (const Way* way :
+       ways_from(slot_of(number, seed_of({.domain = what.domain}, kPageLg2))).in_order)
+    __builtin_prefetch(way);
+}
+
 std::uint64_t Iotlb::sweep(const Invalidation& what) {
   std::uint64_t removed = 0;
-  for (std::uint64_t s = 0; s <= set_mask_; ++s) removed += Set(*this, s).remove(what);
+  for (std::uint64_t s = 0; s <= set_mask_; ++s) removed += Set::remove(*this, s, what);
   return removed;
 }
 
@@ -108,7 +118,7 @@ void Iotlb::remove_range(const Invalidation& what, Lineage& domain, Removed& rem
     const std::uint64_t last = what.range.last.value() >> lg2;
     // Counted by distance: the last page may be the last there is.
     for (std::uint64_t n = what.range.first.value() >> lg2;; ++n) {
-      removed.entries += Set(*this, slot_of(n, seed)).remove(what);
+      removed.entries += Set::remove(*this, slot_of(n, seed), what);
       if (n == last) break;
     }
   }

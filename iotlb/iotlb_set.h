@@ -18,8 +18,10 @@ class Iotlb::Set {
  public:
   // The set that the place `slot` belongs to.
   [[gnu::always_inline]] Set(Iotlb& iotlb, std::uint64_t slot) : iotlb_(iotlb), slot_(slot) {
-    // Acquire: pairs with the release in the destructor, so the ways are read as last written.
-    while (lock().exchange(1, std::memory_order_acquire) != 0) {
+    // Sequentially consistent: pairs with may_hold(). Acquires what the release in the destructor
+    // published, so the ways are read as last written.
+    while (lock().exchange(1, std::memory_order_seq_cst) != 0) {
+      WEIR_SEAM(kSetIsHeld);
       // Relaxed: only waits for a better moment.
       while (lock().load(std::memory_order_relaxed) != 0) {
       }
@@ -54,18 +56,17 @@ class Iotlb::Set {
     return put_closely(iotlb_, slot_, words, owner, now);
   }
 
-  // Gives how many there were.
+  // Takes the set only if it has something to remove: most invalidations name what is not there,
+  // and then nothing is written that a lookup reads. After `overtaken`. Gives how many there were.
+  static std::uint64_t remove(Iotlb& iotlb, std::uint64_t slot, const Invalidation& what) {
+    return may_hold(iotlb, slot, what) ? Set(iotlb, slot).remove(what) : 0;
+  }
+
   std::uint64_t remove(const Invalidation& what) {
     std::uint64_t removed = 0;
     for (std::size_t w = 0; w < kWays; ++w) {
       Way& way = way_at(iotlb_, slot_, w);
-      const std::uint64_t tag = way.tag.load(std::memory_order_relaxed);
-      if (tag == 0) continue;
-      const Entry entry = words::entry_of(tag, way.page.load(std::memory_order_relaxed),
-                                          way.output.load(std::memory_order_relaxed));
-      if (!covers(what, entry.tag, entry.page, entry.page_lg2, entry.output)) continue;
-      if (WEIR_BUG(kPartialSuperpage) && entry.page < what.range.first) continue;
-      removed += remove(iotlb_, way, entry.tag) ? 1 : 0;
+      if (const auto tag = covered_tag(way, what)) removed += remove(iotlb_, way, *tag) ? 1 : 0;
     }
     return removed;
   }
@@ -80,6 +81,31 @@ class Iotlb::Set {
   }
 
  private:
+  // False: nothing that `what` covers is there, nor will be.
+  [[nodiscard]] static bool may_hold(Iotlb& iotlb, std::uint64_t slot, const Invalidation& what) {
+    // Sequentially consistent: a fill that takes the set later looks for our number later still and
+    // is refused; what an earlier one has written is read below.
+    if (way_at(iotlb, slot, 0).of_set.load(std::memory_order_seq_cst) != 0 &&
+        !WEIR_BUG(kSetNotLookedAt))
+      return true;
+    for (std::size_t w = 0; w < kWays; ++w)
+      if (covered_tag(way_at(iotlb, slot, w), what)) return true;
+    return false;
+  }
+
+  // Of an entry that `what` covers.
+  [[nodiscard]] static std::optional<Tag> covered_tag(const Way& way, const Invalidation& what) {
+    // Acquire, all: where the set is not held, words of two entries may come together, but only if
+    // the first of them is gone, which whoever sees a word of the second one sees as well.
+    const std::uint64_t tag = way.tag.load(std::memory_order_acquire);
+    if (tag == 0) return std::nullopt;
+    const std::uint64_t page = way.page.load(std::memory_order_acquire);
+    const Entry entry = words::entry_of(tag, page, way.output.load(std::memory_order_acquire));
+    if (!covers(what, entry.tag, entry.page, entry.page_lg2, entry.output)) return std::nullopt;
+    if (WEIR_BUG(kPartialSuperpage) && entry.page < what.range.first) return std::nullopt;
+    return entry.tag;
+  }
+
   // 0: a way of the same tag and generation.
   [[nodiscard, gnu::always_inline]] static std::uint64_t difference(const Way& way,
                                                                     const Words& words) {

@@ -26,13 +26,22 @@ namespace {
 
 }  // namespace
 
-DomainTables::DomainTables(ModelMemory& memory, DomainId domain, Gpa root, unsigned levels)
-    : domain_(domain), builder_(memory.physical(), Format::rules({}), root, levels, [&memory] {
-        return memory.allocate_page();
-      }) {}
+DomainTables::DomainTables(ModelMemory& memory, DomainId domain, Gpa root, unsigned levels,
+                           Stage stage)
+    : domain_(domain),
+      root_(root),
+      stage_(stage),
+      builder_(std::in_place_type<SecondStage>, memory.physical(),
+               pagetables::VtdSecondStage::rules({}), root, levels,
+               [&memory] { return memory.allocate_page(); }) {
+  if (stage == Stage::kFirst)
+    builder_.emplace<FirstStage>(memory.physical(), pagetables::X86FirstStage::rules({}), root,
+                                 levels, [&memory] { return memory.allocate_page(); });
+}
 
 Result<Done, std::string> DomainTables::erase(const MappedLeaf& leaf) {
-  const auto cleared = builder_.unmap(leaf.iova.value(), size_of(leaf));
+  const auto cleared = std::visit(
+      [&](auto& builder) { return builder.unmap(leaf.iova.value(), size_of(leaf)); }, builder_);
   if (!cleared) return Failure{to_string(cleared.error())};
   return Done{};
 }
@@ -43,8 +52,12 @@ DomainTables::Gone DomainTables::map(const MappedLeaf& leaf) {
   for (const MappedLeaf& old : gone)
     if (old.page_lg2 > leaf.page_lg2)
       if (const auto erased = erase(old); !erased) return Failure{erased.error()};
-  const auto written =
-      builder_.map(leaf.iova.value(), size_of(leaf), leaf.gpa, leaf.permissions, leaf.page_lg2);
+  const auto written = std::visit(
+      [&](auto& builder) {
+        return builder.map(leaf.iova.value(), size_of(leaf), leaf.gpa, leaf.permissions,
+                           leaf.page_lg2);
+      },
+      builder_);
   if (!written) return Failure{to_string(written.error())};
   return gone;
 }
@@ -54,7 +67,9 @@ DomainTables::Gone DomainTables::forbid(Iova iova, Access access) {
   if (!leaf || !leaf->permissions.allows(access)) return std::vector<MappedLeaf>{};
   if (access != Access::kRead) leaf->permissions = leaf->permissions.without_write();
   if (access != Access::kWrite) leaf->permissions = leaf->permissions.without_read();
-  if (!leaf->permissions.can_read() && !leaf->permissions.can_write()) return unmap(leaf->range());
+  const bool nothing = !leaf->permissions.can_read() &&
+                       (stage_ == Stage::kFirst || !leaf->permissions.can_write());
+  if (nothing) return unmap(leaf->range());
   return map(*leaf);
 }
 

@@ -60,6 +60,19 @@ std::optional<Flush> flush_of(const InvalidationDescriptor& descriptor) {
   if (descriptor.type() == kContextDescriptor) return contexts(low >> 4 & 3, low, 16, 32, 48);
   if (descriptor.type() == kIotlbDescriptor)
     return translations(low >> 4 & 3, domain_at(low, 16), descriptor.words[1]);
+  // 6.5.2.4: granularities 2 (of a PASID) and 3 (pages).
+  if (descriptor.type() == kPasidIotlbDescriptor)
+    return (low >> 4 & 3) < 2
+               ? std::nullopt
+               : translations(low >> 4 & 3, domain_at(low, 16), descriptor.words[1]);
+  // 6.5.2.2: granularities 0 (of a domain), 1 (of a PASID in it) and 3 (all).
+  if (descriptor.type() == kPasidCacheDescriptor) {
+    const unsigned granularity = low >> 4 & 3;
+    if (granularity == 2) return std::nullopt;
+    return Flush{.of = Flush::Of::kContexts,
+                 .reach = granularity == 3 ? Flush::Reach::kAll : Flush::Reach::kDomain,
+                 .domain = domain_at(low, 16)};
+  }
   return std::nullopt;
 }
 

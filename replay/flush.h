@@ -29,15 +29,24 @@ struct Flush {
   friend bool operator==(const Flush&, const Flush&) = default;
 };
 
-// Descriptor types of legacy mode; others belong to scalable mode.
+// Descriptor types of legacy mode; others belong to scalable mode. A replay has one PASID for each
+// function, that of its requests without one, so that PASIDs tell nothing apart here.
 inline constexpr unsigned kContextDescriptor = 1;
 inline constexpr unsigned kIotlbDescriptor = 2;
 inline constexpr unsigned kDeviceTlbDescriptor = 3;
 inline constexpr unsigned kInterruptDescriptor = 4;
 inline constexpr unsigned kWaitDescriptor = 5;
+// Those of scalable mode.
+inline constexpr unsigned kPasidIotlbDescriptor = 6;
+inline constexpr unsigned kPasidCacheDescriptor = 7;
 
 [[nodiscard]] constexpr bool is_scalable_descriptor(unsigned type) {
   return type > kWaitDescriptor;
+}
+
+// Everything that PASID entries said (6.5.2.2).
+[[nodiscard]] constexpr InvalidationDescriptor flush_of_all_pasid_entries() {
+  return {.words = {3U << 4 | kPasidCacheDescriptor}};
 }
 
 // Nullopt: a wait, another cache, or a granularity that does not exist.

@@ -13,16 +13,20 @@ namespace weir::replay {
 // ---- Flushes
 
 FtraceReplay::Step FtraceReplay::on(const InvalidationDescriptor& descriptor) {
-  if (is_scalable_descriptor(descriptor.type()))
-    return Failure{std::string("the guest uses VT-d scalable mode, which is not built yet")};
+  if (is_scalable_descriptor(descriptor.type()) && !is_scalable())
+    return Failure{std::string("the guest uses VT-d scalable mode and legacy mode in turn")};
   if (unit_.value_or(descriptor.unit) != descriptor.unit)
     return Failure{std::string("a second IOMMU, where a replay has one")};
   unit_ = descriptor.unit;
   guest_.interrupt_flushes += descriptor.type() == kInterruptDescriptor;
   guest_.device_tlb_flushes += descriptor.type() == kDeviceTlbDescriptor;
-  guest_.iotlb_flushes += descriptor.type() == kIotlbDescriptor;
-  guest_.context_flushes += descriptor.type() == kContextDescriptor;
-  if (descriptor.type() == kIotlbDescriptor || descriptor.type() == kContextDescriptor) {
+  const bool of_translations =
+      descriptor.type() == kIotlbDescriptor || descriptor.type() == kPasidIotlbDescriptor;
+  const bool of_contexts =
+      descriptor.type() == kContextDescriptor || descriptor.type() == kPasidCacheDescriptor;
+  guest_.iotlb_flushes += of_translations;
+  guest_.context_flushes += of_contexts;
+  if (of_translations || of_contexts) {
     if (auto done = post(descriptor); !done) return done;
     const auto flush = flush_of(descriptor);
     if (flush && flush->of == Flush::Of::kTranslations && flush->reach == Flush::Reach::kDomain)

@@ -33,13 +33,14 @@ constexpr unsigned kLevels = 4;
 }  // namespace
 
 Result<std::unique_ptr<FtraceReplay>, std::string> FtraceReplay::create(
-    ModelMachine& machine, const ReplayOptions& options, Report& report) {
-  auto driver = VtdModelDriver::create(machine.unit(), machine.memory(), options.lose);
+    ModelMachine& machine, const ReplayOptions& options, VtdModelDriver::Mode mode,
+    Report& report) {
+  auto driver = VtdModelDriver::create(machine.unit(), machine.memory(), mode, options.lose);
   if (!driver) return Failure{driver.error()};
   if (auto on = driver->start_queue(); !on) return Failure{on.error()};
   if (auto on = driver->start_translation(); !on) return Failure{on.error()};
   return std::unique_ptr<FtraceReplay>(
-      new FtraceReplay(machine, std::move(driver).value(), report));
+      new FtraceReplay(machine, std::move(driver).value(), mode, report));
 }
 
 FtraceReplay::Step FtraceReplay::take(const NamedEvent& event, const FtraceEvent* next) {
@@ -78,7 +79,9 @@ Result<FtraceReplay::Domain*, std::string> FtraceReplay::domain(DomainId id) {
   if (found.tables == nullptr) {
     const auto root = machine_.memory().allocate_page();
     if (!root) return Failure{std::string("the trace needs more page tables than there is room")};
-    found.tables = std::make_unique<DomainTables>(machine_.memory(), id, *root, kLevels);
+    found.tables = std::make_unique<DomainTables>(
+        machine_.memory(), id, *root, kLevels,
+        is_scalable() ? DomainTables::Stage::kFirst : DomainTables::Stage::kSecond);
   }
   return &found;
 }
@@ -92,6 +95,17 @@ Result<FtraceReplay::Function*, std::string> FtraceReplay::function(Requester re
     found.source = &check_.source(requester);
   }
   return &found;
+}
+
+FtraceReplay::Step FtraceReplay::write_context(Requester requester, DomainTables& tables) {
+  if (!is_scalable()) {
+    const std::uint64_t high =
+        driver::kContextDomain.of(tables.domain().value) | driver::kAddressWidth.of(kWidth);
+    return driver_.set_context(requester, high, driver::kPresent.kMask, tables.root());
+  }
+  if (auto set = driver_.set_scalable_context(requester, 0, driver::kPresent.kMask); !set)
+    return set;
+  return driver_.set_pasid_entry(requester, tables.domain(), tables.root());
 }
 
 FtraceReplay::Step FtraceReplay::attach(Requester requester, DomainId id) {
@@ -109,15 +123,15 @@ FtraceReplay::Step FtraceReplay::attach(Requester requester, DomainId id) {
       {.kind = StaleCheck::View::Kind::kTranslated, .domain = id, .tree = &tables.said()});
   (*who)->home = id;
   ++report_.contexts_written;
-  const std::uint64_t high = driver::kContextDomain.of(id.value) | driver::kAddressWidth.of(kWidth);
-  if (auto set = driver_.set_context(requester, high, driver::kPresent.kMask, tables.root()); !set)
-    return set;
+  if (auto set = write_context(requester, tables); !set) return set;
   if (!before) return Done{};
   if (const auto old = domains_.find(before->value); old->second.device == requester)
     old->second.device.reset();
   // The guest flushed when it changed the entry, which its trace shows before the attachment.
   ++guest_.flushes_added;
   if (auto done = post(context_flush(*before, requester)); !done) return done;
+  if (is_scalable())
+    if (auto done = post(flush_of_all_pasid_entries()); !done) return done;
   return complete();
 }
 

@@ -46,7 +46,8 @@ class FtraceReplay {
 
   // `machine` and `report` must outlive it.
   [[nodiscard]] static Result<std::unique_ptr<FtraceReplay>, std::string> create(
-      ModelMachine& machine, const ReplayOptions& options, Report& report);
+      ModelMachine& machine, const ReplayOptions& options, VtdModelDriver::Mode mode,
+      Report& report);
 
   // `next` follows `event`, and is nullptr at the end.
   [[nodiscard]] Step take(const NamedEvent& event, const FtraceEvent* next);
@@ -79,9 +80,11 @@ class FtraceReplay {
     std::uint64_t line = 0;
   };
 
-  FtraceReplay(ModelMachine& machine, VtdModelDriver driver, Report& report)
+  FtraceReplay(ModelMachine& machine, VtdModelDriver driver, VtdModelDriver::Mode mode,
+               Report& report)
       : machine_(machine),
         driver_(std::move(driver)),
+        mode_(mode),
         report_(report),
         guest_(report.guest_trace.emplace()),
         comparison_(check_, report) {}
@@ -99,7 +102,9 @@ class FtraceReplay {
   [[nodiscard]] Result<Domain*, std::string> domain(DomainId id);
   [[nodiscard]] DomainId domain_of_unmap(const GuestUnmap& unmap);
   [[nodiscard]] Result<Function*, std::string> function(Requester requester);
+  [[nodiscard]] bool is_scalable() const { return mode_ == VtdModelDriver::Mode::kScalable; }
   [[nodiscard]] Step attach(Requester requester, DomainId id);
+  [[nodiscard]] Step write_context(Requester requester, DomainTables& tables);
   // A function whose context entry names the domain; `wanted` if it is one.
   [[nodiscard]] Result<Requester, std::string> requester_in(DomainId id,
                                                             std::optional<Requester> wanted);
@@ -114,6 +119,7 @@ class FtraceReplay {
 
   ModelMachine& machine_;
   VtdModelDriver driver_;
+  const VtdModelDriver::Mode mode_;
   Report& report_;
   GuestTrace& guest_;
   StaleCheck check_;

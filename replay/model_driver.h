@@ -10,6 +10,7 @@
 // For one thread. Unit and memory must outlive it. A machine reset makes another driver.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -38,9 +39,12 @@ class VtdModelDriver {
   using Lose = std::function<bool(const InvalidationDescriptor&)>;
   using Outcome = Result<Done, std::string>;
 
-  // Refused, in one sentence, without memory.
+  enum class Mode : std::uint8_t { kLegacy, kScalable };
+  // Refused, in one sentence, without memory. The mode is what holds until register writes of the
+  // trace say otherwise.
   [[nodiscard]] static Result<VtdModelDriver, std::string> create(vtd::Unit& unit,
                                                                   ModelMemory& memory,
+                                                                  Mode mode = Mode::kLegacy,
                                                                   Lose lose = {});
 
   // A register write of the trace, with the model's own addresses in it. The failure says what the
@@ -55,6 +59,12 @@ class VtdModelDriver {
   // word as it is.
   [[nodiscard]] Outcome set_context(Requester requester, std::uint64_t high, std::uint64_t low,
                                     std::optional<Gpa> root);
+  // The same in scalable mode: the entry leads to a PASID directory of the model's own.
+  [[nodiscard]] Outcome set_scalable_context(Requester requester, std::uint64_t high,
+                                             std::uint64_t low);
+  // What the requester's requests without a PASID meet: first-stage tables of four levels.
+  // REQUIRES: set_scalable_context.
+  [[nodiscard]] Outcome set_pasid_entry(Requester requester, DomainId domain, Gpa root);
   void clear_context(Requester requester);
   void clear_root(std::uint8_t bus);
 
@@ -74,7 +84,12 @@ class VtdModelDriver {
   [[nodiscard]] Outcome command(std::uint32_t bits, std::uint32_t settled_mask);
   [[nodiscard]] Result<std::optional<Flush>, std::string> write_invalidation(
       const RegisterWrite& write);
-  void enqueue(std::uint64_t low, std::uint64_t high);
+  using Words = std::array<std::uint64_t, 4>;
+  void enqueue(const Words& descriptor);
+  void place(std::uint64_t index, const Words& descriptor);
+  [[nodiscard]] std::uint64_t descriptor_bytes() const;
+  [[nodiscard]] bool is_scalable() const;
+  [[nodiscard]] Result<Gpa, std::string> page_for(const char* what);
   void store(Gpa at, std::uint64_t value);
 
   vtd::Unit* unit_;
@@ -89,8 +104,15 @@ class VtdModelDriver {
   std::uint64_t records_bytes_ = 0;  // and their size
   std::uint64_t iotlb_block_ = 0;    // offset of IVA_REG; IOTLB_REG follows
 
-  std::map<std::uint8_t, Gpa> context_tables_;  // by bus
-  std::uint64_t traced_root_ = 0;               // RTADDR as the trace wrote it
+  std::map<std::uint16_t, Gpa> context_tables_;  // by the first function in it
+  struct Pasids {
+    Gpa directory;
+    Gpa table;
+    std::uint64_t rid_pasid = 0;
+  };
+  std::map<Requester, Pasids> pasids_;
+  std::uint64_t traced_root_ = 0;  // RTADDR as the trace wrote it
+  std::uint64_t traced_queue_ = 0;  // IQA
   std::uint64_t ccmd_ = 0;                      // CCMD, IVA and IOTLB as the trace wrote them
   std::uint64_t iva_ = 0;
   std::uint64_t iotlb_ = 0;

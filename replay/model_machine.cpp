@@ -13,7 +13,7 @@ constexpr std::uint64_t kRegisters = 0xfed90000;
 }  // namespace
 
 Result<std::unique_ptr<ModelMachine>, std::string> ModelMachine::create(
-    const CacheOptions& caches) {
+    const CacheOptions& caches, VtdModelDriver::Mode mode) {
   auto memory = ModelMemory::create();
   if (!memory) return Failure{memory.error()};
   std::unique_ptr<ModelMachine> machine(new ModelMachine(std::move(memory).value()));
@@ -23,8 +23,13 @@ Result<std::unique_ptr<ModelMachine>, std::string> ModelMachine::create(
   const std::vector<std::byte> dmar = vtd::build_dmar(everything);
   const auto taken = machine->iommu_->use_tables(vtd::dmar_parser(), dmar);
   if (!taken) return Failure{taken.error().cause};
+  const bool scalable = mode == VtdModelDriver::Mode::kScalable;
   machine->unit_ = &machine->iommu_->add_unit<vtd::Unit>(
-      kRegisters, vtd::Options{.address_bits = 48, .fault_records = 1});
+      kRegisters, vtd::Options{.address_bits = 48,
+                               .fault_records = 1,
+                               .scalable = scalable,
+                               .first_stage = scalable,
+                               .first_stage_1g = scalable});
   return machine;
 }
 

@@ -2,7 +2,8 @@
 //
 // The machine that a trace is replayed on: guest memory, an Iommu with one VT-d unit that covers
 // every function, and a port for each function that the trace names. The unit is as QEMU's in what
-// a log depends on: one fault record, legacy mode, three or four levels.
+// a log depends on: one fault record, three or four levels, and for guests in scalable mode that
+// mode with first-stage tables.
 //
 // For one thread.
 #pragma once
@@ -15,6 +16,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "iommu/iommu.h"
+#include "replay/model_driver.h"
 #include "replay/model_memory.h"
 #include "vendors/vtd/unit.h"
 
@@ -30,7 +32,7 @@ class ModelMachine {
 
   // Refused in one sentence.
   [[nodiscard]] static Result<std::unique_ptr<ModelMachine>, std::string> create(
-      const CacheOptions& caches);
+      const CacheOptions& caches, VtdModelDriver::Mode mode = VtdModelDriver::Mode::kLegacy);
 
   [[nodiscard]] ModelMemory& memory() { return memory_; }
   [[nodiscard]] Iommu& iommu() { return *iommu_; }

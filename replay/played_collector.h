@@ -35,7 +35,13 @@ class PlayedCollector final : public OperationCollector {
   // What this machine made of it. Valid until the next one. Null: nothing was done.
   [[nodiscard]] const TraceOperation* made() const { return made_; }
   [[nodiscard]] const TraceOperation& expected() const { return *expected_; }
-  [[nodiscard]] bool all_seen() const { return next_seen_ == expected_->seen.size(); }
+  // Whether everything was read that was seen. What was not is put in place now, as it was known
+  // from here on.
+  [[nodiscard]] bool all_seen() {
+    const bool all = next_seen_ == expected_->seen.size();
+    put_up_to(~std::uint64_t{0});
+    return all;
+  }
   [[nodiscard]] bool out_of_memory() const { return out_of_memory_; }
 
   // A piece is asked for directly: what is read meanwhile belongs to it.
@@ -56,9 +62,11 @@ class PlayedCollector final : public OperationCollector {
   // It stays where it is until the next one starts.
   void collected(TraceOperation& operation) override { made_ = &operation; }
   void about_to_read(Gpa) override {
-    if (expected_ == nullptr) return;
+    if (expected_ != nullptr) put_up_to(current().reads);
+  }
+  void put_up_to(std::uint64_t read) {
     const auto& seen = expected_->seen;
-    for (; next_seen_ < seen.size() && seen[next_seen_].read <= current().reads; ++next_seen_) {
+    for (; next_seen_ < seen.size() && seen[next_seen_].read <= read; ++next_seen_) {
       const TraceSeen& s = seen[next_seen_];
       if (!memory_.put(s.at, std::span(s.bytes).first(s.size))) out_of_memory_ = true;
     }

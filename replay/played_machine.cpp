@@ -8,84 +8,21 @@
 #include <utility>
 #include <vector>
 
-#include "replay/played_collector.h"
-#include "replay/played_memory.h"
-#include "replay/played_units.h"
+#include "replay/played_state.h"
 
 namespace weir::replay {
 namespace {
 
-using What = RecordedCall::What;
 using Taken = PlayedMachine::Taken;
 
-[[nodiscard]] DmaAttributes attributes_of(std::optional<Pasid> pasid, std::uint64_t bits) {
-  return {.pasid = pasid,
-          .address_type = static_cast<AddressType>(bits >> 2 & 3),
-          .privileged = (bits & 1) != 0,
-          .execute = (bits & 2) != 0};
-}
-
-[[nodiscard]] Requester requester_of_key(std::uint64_t key) {
-  return {static_cast<std::uint16_t>(key >> 16), static_cast<std::uint16_t>(key)};
-}
-
-[[nodiscard]] bool is_access(std::uint64_t n) {
-  return n <= static_cast<std::uint64_t>(Access::kReadWrite);
-}
-[[nodiscard]] bool are_attributes(std::uint64_t n) {
-  return n >> 2 <= static_cast<std::uint64_t>(AddressType::kTranslated);
-}
-
 }  // namespace
-
-struct PlayedMachine::State {
-  explicit State(std::function<void(std::string)> hears) : differs(std::move(hears)) {}
-
-  [[nodiscard]] Taken piece(const TracePiece& piece, const TraceOperation& operation);
-  [[nodiscard]] Taken call(const TraceCall& call);
-  [[nodiscard]] bool answer(const TracePiece& piece, DmaPort& port);
-  [[nodiscard]] DmaPort* port_of(Requester requester) {
-    if (requester == latest_requester && latest_port != nullptr) return latest_port;
-    auto found = ports.find(requester);
-    // Requests are recorded under the number that they bear, which may be a bridge's.
-    if (const auto alias = aliases.find(requester); found == ports.end() && alias != aliases.end())
-      found = ports.find(alias->second);
-    if (found == ports.end()) return nullptr;
-    latest_requester = requester;
-    return latest_port = found->second.get();
-  }
-  void compare(const TraceOperation& expected, bool answered_alike);
-  void tell(std::string line) {
-    differs(fmt::format("operation {}: {}", result.operations, line));
-  }
-
-  std::function<void(std::string)> differs;
-  PlayedBack result;
-  TraceMachine machine;
-  bool has_machine = false;
-
-  // In the order of their lives.
-  PlayedClock clock;
-  PlayedMemory memory;
-  PlayedCollector collector{memory};
-  std::optional<Iommu> iommu;
-  std::vector<PlayedUnit> units;
-  std::vector<std::string> vendors;
-  std::unordered_map<Requester, std::unique_ptr<DmaPort>> ports;
-  std::unordered_map<Requester, Requester> aliases;  // of one of the functions that bear it
-  std::unordered_map<std::uint64_t, Pin> pins;
-  std::optional<PlayedMemory::Shape> next_memory;
-  Requester latest_requester{};
-  DmaPort* latest_port = nullptr;
-  std::vector<std::byte> bytes;  // of transfers that are refused, and of messages
-  std::array<std::byte, 2> two_bytes{};
-};
 
 PlayedMachine::PlayedMachine(std::function<void(std::string)> differs)
     : state_(std::make_unique<State>(std::move(differs))) {}
 PlayedMachine::~PlayedMachine() {
   // Pins and ports before the machine; nobody expects anything any more.
   static const TraceOperation kNothing{};
+  state_->burst.reset();
   state_->collector.expect(kNothing);
   state_->pins.clear();
   state_->ports.clear();
@@ -161,8 +98,14 @@ Taken PlayedMachine::take(const TraceUnit& unit) {
 
 namespace {
 
+[[nodiscard]] bool is_cached(Outcome outcome) {
+  return outcome == Outcome::kHit || outcome == Outcome::kWalked;
+}
+
+// But for whether the IOTLB had it.
 [[nodiscard]] bool same(const TracePiece& piece, const Translation& t) {
-  if (piece.outcome != t.outcome || piece.length != t.length) return false;
+  const bool way = piece.outcome == t.outcome || (is_cached(piece.outcome) && is_cached(t.outcome));
+  if (!way || piece.length != t.length) return false;
   return t.outcome == Outcome::kInterrupt ||
          (piece.gpa == t.gpa && piece.page_lg2 == t.page_lg2 &&
           piece.permissions == t.permissions);
@@ -211,9 +154,19 @@ bool PlayedMachine::State::answer(const TracePiece& p, DmaPort& port) {
     }
     return false;
   }
-  const auto translated = port.translate(p.iova, p.size, p.access, attributes);
-  const bool alike =
-      translated ? same(p, *translated) : same(p, translated.error());
+  return compare_answer(p, port.translate(p.iova, p.size, p.access, attributes));
+}
+
+bool PlayedMachine::State::compare_answer(const TracePiece& p,
+                                          const Result<Translation, Fault>& translated) {
+  const bool alike = translated ? same(p, *translated) : same(p, translated.error());
+  if (translated && is_cached(p.outcome)) {
+    ++result.hits.count;
+    if (p.outcome != translated->outcome) [[unlikely]] {
+      ++result.hits.different;
+      tell("recorded " + to_string(p) + "; now " + std::string(to_string(translated->outcome)));
+    }
+  }
   if (!alike) [[unlikely]]
     tell("recorded " + to_string(p) + "; now " +
          to_string(piece_of(request_of(p), p.form, translated)));
@@ -225,14 +178,27 @@ Taken PlayedMachine::State::piece(const TracePiece& p, const TraceOperation& ope
   if (port == nullptr) return Failure{std::string("a request of a function that is not attached")};
   if (p.address_type == AddressType::kTranslationRequest)
     return Failure{std::string("a translation request among the pieces of transfers")};
+  ++result.pieces.count;
+  const bool quiet = operation.reads == 0 && operation.written == 0 && operation.seen.empty() &&
+                     operation.events.empty() && !p.refused;
+  if (quiet) [[likely]] {
+    const auto translated = burst_of(*port).translate(
+        p.iova, p.size, p.access,
+        {p.pasid, p.address_type, p.privileged, p.execute});
+    if (p.outcome == Outcome::kFaulted) [[unlikely]]
+      ++result.faults[{p.code, p.reason}];
+    if (!compare_answer(p, translated)) [[unlikely]]
+      ++result.pieces.different;
+    return Done{};
+  }
+  burst.reset();
   collector.begin_piece();
   const bool alike = answer(p, *port);
   collector.end_piece();
-  ++result.pieces.count;
   if (p.outcome == Outcome::kFaulted) [[unlikely]]
     ++result.faults[{p.code, p.reason}];
   if (!alike) ++result.pieces.different;
-  if (alike && p.refused) return Done{};
+  if (p.refused) return Done{};
   compare(operation, true);
   return Done{};
 }
@@ -244,8 +210,8 @@ void PlayedMachine::State::compare(const TraceOperation& expected, bool answered
   if (!answered_alike) ++result.calls.different;
   if (expected.reads != 0 || expected.written != 0 || made.reads != 0 || made.written != 0) {
     ++result.memory.count;
-    if (made.reads != expected.reads || made.written != expected.written ||
-        !collector.all_seen()) {
+    const bool all_seen = collector.all_seen();
+    if (made.reads != expected.reads || made.written != expected.written || !all_seen) {
       ++result.memory.different;
       tell(fmt::format("recorded {} reads of guest memory and {}writes of checksum {:#x}; now {} "
                        "and {:#x}",
@@ -276,6 +242,7 @@ Taken PlayedMachine::take(const TraceOperation& operation) {
     if (const auto done = s.piece(*piece, operation); !done) return done;
   } else {
     const TraceCall& call = std::get<TraceCall>(operation.what);
+    s.burst.reset();
     if (const auto done = s.call(call); !done) return done;
     const TraceOperation* const heard = s.collector.made();
     const auto* const made = heard == nullptr ? nullptr : std::get_if<TraceCall>(&heard->what);
@@ -294,149 +261,6 @@ Taken PlayedMachine::take(const TraceOperation& operation) {
   if (s.collector.out_of_memory())
     return Failure{std::string("more than 1 GiB of guest memory is in use")};
   return Done{};
-}
-
-Taken PlayedMachine::State::call(const TraceCall& c) {
-  const auto& w = c.words;
-  const auto with_port = [&](auto act) -> Taken {
-    DmaPort* const port = port_of(c.requester);
-    if (port == nullptr)
-      return Failure{std::string("a call about a function that is not attached")};
-    act(*port);
-    return Done{};
-  };
-  switch (c.what) {
-    case What::kFrontDoor:
-      if (c.unit.value >= units.size()) return Failure{std::string("there is no such unit")};
-      return units[c.unit.value].carry_out(c);
-    case What::kPoll:
-      iommu->poll();
-      return Done{};
-    case What::kAttach: {
-      Location location{.function = c.requester};
-      if (c.data.size() % sizeof(Requester) != 0)
-        return Failure{std::string("bridges that are cut off")};
-      location.bridges.resize(c.data.size() / sizeof(Requester));
-      std::copy(c.data.begin(), c.data.end(),
-                std::as_writable_bytes(std::span(location.bridges)).begin());
-      const Requester called = requester_of_key(w[1]);
-      if (called != c.requester) location.alias = called;
-      std::optional<PoolId> pool;
-      if (w[0] != 0) pool = PoolId{static_cast<std::uint32_t>(w[0] - 1)};
-      auto port = iommu->attach(location, pool);
-      if (!port) return Failure{port.error()};
-      const Requester name = (*port)->requester();
-      ports[name] = std::move(*port);
-      if (called != name) aliases[called] = name;
-      return Done{};
-    }
-    case What::kDeclarePool: {
-      const Window window{.range = {Iova(w[1]), Iova(w[2])},
-                          .to = Gpa(w[3]),
-                          .rights = Permissions::from_bits(w[4])};
-      const auto declared = iommu->declare_pool(PoolId{static_cast<std::uint32_t>(w[0])}, window);
-      if (!declared) return Failure{declared.error()};
-      return Done{};
-    }
-    case What::kTransition: {
-      const std::string_view line(reinterpret_cast<const char*>(c.data.data()), c.data.size());
-      const auto transition = parse_transition(line);
-      if (!transition) return Failure{transition.error().cause};
-      (void)iommu->apply(*transition);  // refused or not: the answers are compared
-      return Done{};
-    }
-    case What::kDetach:
-      latest_port = nullptr;
-      if (ports.erase(c.requester) == 0)
-        return Failure{std::string("a function leaves that is not attached")};
-      return Done{};
-    case What::kBusMaster:
-      (void)iommu->set_bus_master(c.requester, w[0] != 0);
-      return Done{};
-    case What::kResetFunction:
-      (void)iommu->reset_function(c.requester);
-      return Done{};
-    case What::kReset:
-      (void)iommu->reset();
-      return Done{};
-    case What::kMemory:
-      if (!next_memory) return Failure{std::string("memory changes and nobody says to what")};
-      (void)iommu->change_memory(next_memory->memory, next_memory->host_map);
-      next_memory.reset();
-      return Done{};
-    case What::kHostMapChanged:
-      if (w[1] < w[0]) return Failure{std::string("a range ends before it begins")};
-      (void)iommu->host_map_changed({Gpa(w[0]), Gpa(w[1])});
-      return Done{};
-    case What::kUnanswered:
-      if (!is_access(w[3]) || !are_attributes(w[4])) return Failure{std::string("no such request")};
-      return with_port([&](DmaPort& port) {
-        const DmaAttributes attributes = attributes_of(c.pasid, w[4]);
-        if (w[0] == static_cast<std::uint64_t>(PieceForm::kAtomic))
-          (void)port.fetch_add(Iova(w[1]), 0, attributes);
-        else
-          // Only that it wraps matters.
-          (void)port.read(Iova(~std::uint64_t{0}), std::span(two_bytes), attributes);
-      });
-    case What::kPin:
-      if (!is_access(w[2]) || !are_attributes(w[3])) return Failure{std::string("no such request")};
-      return with_port([&](DmaPort& port) {
-        auto pin = port.map(Iova(w[0]), w[1], static_cast<Access>(w[2]),
-                            attributes_of(c.pasid, w[3]));
-        if (pin) pins[pin->id()] = std::move(*pin);
-      });
-    case What::kPinEnd: {
-      const auto pin = pins.find(w[0]);
-      if (pin == pins.end()) {
-        (void)iommu->revoke(w[0]);
-        return Done{};
-      }
-      pin->second.release();
-      pins.erase(pin);
-      return Done{};
-    }
-    case What::kAtsDevice:
-      return with_port([&](DmaPort& port) {
-        port.set_ats_device(w[0] != 0 ? std::make_shared<PlayedDevice>(port, collector) : nullptr);
-      });
-    case What::kAtsQuestion:
-      return with_port([&](DmaPort& port) {
-        (void)port.request_translation(Iova(w[0]), {.pasid = c.pasid,
-                                                    .no_write = w[2] != 0,
-                                                    .privileged = (w[1] & 1) != 0,
-                                                    .execute = (w[1] & 2) != 0});
-      });
-    case What::kAtsAcknowledge:
-      return with_port([&](DmaPort& port) {
-        (void)port.acknowledge_invalidation(static_cast<std::uint32_t>(w[0]));
-      });
-    case What::kPageRequest:
-      return with_port([&](DmaPort& port) {
-        PageRequest request{.pasid = c.pasid,
-                            .page = Iova(w[0]),
-                            .group = static_cast<std::uint16_t>(w[1]),
-                            .last = (w[2] & 1) != 0,
-                            .read = (w[2] & 2) != 0,
-                            .write = (w[2] & 4) != 0,
-                            .execute = (w[2] & 8) != 0,
-                            .privileged = (w[2] & 16) != 0};
-        if ((w[2] & 32) != 0) request.private_data = {w[3], w[4]};
-        port.request_page(request);
-      });
-    case What::kMessage:
-      return with_port([&](DmaPort& port) {
-        bytes = c.data;
-        if (bytes.empty() && w[1] != 0) bytes.resize(1);
-        (void)port.write(Iova(w[0]), bytes);
-      });
-    case What::kSendMsi:
-      (void)iommu->send_msi(c.requester, {w[0], static_cast<std::uint32_t>(w[1])});
-      return Done{};
-    case What::kResolveMsi:
-      (void)iommu->resolve_msi(c.requester, w[0], static_cast<std::uint32_t>(w[1]));
-      return Done{};
-  }
-  return Failure{std::string("no such call")};
 }
 
 Taken PlayedMachine::take(const TraceEnd& end) {

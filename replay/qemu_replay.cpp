@@ -20,17 +20,29 @@ constexpr std::uint16_t kNoWrite = 5;
 constexpr std::uint16_t kNoRead = 6;
 constexpr std::uint16_t kFirstOfInterrupts = 0x20;
 constexpr std::uint16_t kFirstOfScalable = 0x30;
+constexpr std::uint16_t kFirstStageAbsent = 0x71;
+constexpr std::uint16_t kFirstStageNoWrite = 0x85;
 
 constexpr std::uint64_t kPresumedWidth = 2;  // AW of a context that no line shows: 48 bits
+// The domain of a PASID entry that no access has shown yet: of functions that only fault.
+constexpr DomainId kUnshownDomain{0xfffe};
 
-[[nodiscard]] Failure<std::string> scalable() {
-  return Failure{std::string("the guest uses VT-d scalable mode, which is not built yet")};
+[[nodiscard]] Failure<std::string> mixed() {
+  return Failure{std::string("the guest uses VT-d scalable mode and legacy mode in turn")};
 }
 
 [[nodiscard]] std::optional<std::uint8_t> page_lg2_of(std::uint64_t mask) {
   for (const std::uint8_t lg2 : {std::uint8_t{kPageLg2}, kPage2mLg2, kPage1gLg2})
     if (mask == (std::uint64_t{1} << lg2) - 1) return lg2;
   return std::nullopt;
+}
+
+// Of a first-stage entry (VT-d 9.7): what is present can be read.
+[[nodiscard]] Permissions first_stage_permissions_of(std::uint64_t entry) {
+  constexpr Bit<0> kHere{"P"};
+  constexpr Bit<1> kWritable{"R/W"};
+  if (!kHere.is_set(entry)) return Permissions::none();
+  return kWritable.is_set(entry) ? Permissions::all() : Permissions::read_only();
 }
 
 // R and W of a second-stage entry (VT-d 9.8); it has no others that a DMA meets.
@@ -43,22 +55,24 @@ constexpr std::uint64_t kPresumedWidth = 2;  // AW of a context that no line sho
   return permissions;
 }
 
-[[nodiscard]] MappedLeaf leaf_of(const LoggedAccess& access, std::uint8_t page_lg2) {
+[[nodiscard]] MappedLeaf leaf_of(const LoggedAccess& access, Permissions permissions,
+                                 std::uint8_t page_lg2) {
   return {.iova = access.iova.page_base(page_lg2),
           .page_lg2 = page_lg2,
           .gpa = access.gpa.page_base(page_lg2),
-          .permissions = permissions_of(access.leaf_entry)};
+          .permissions = permissions};
 }
 
 }  // namespace
 
 Result<std::unique_ptr<QemuReplay>, std::string> QemuReplay::create(ModelMachine& machine,
                                                                     const ReplayOptions& options,
+                                                                    VtdModelDriver::Mode mode,
                                                                     Report& report) {
-  auto driver = VtdModelDriver::create(machine.unit(), machine.memory(), options.lose);
+  auto driver = VtdModelDriver::create(machine.unit(), machine.memory(), mode, options.lose);
   if (!driver) return Failure{driver.error()};
   return std::unique_ptr<QemuReplay>(
-      new QemuReplay(machine, std::move(driver).value(), options, report));
+      new QemuReplay(machine, std::move(driver).value(), options, mode, report));
 }
 
 QemuReplay::Step QemuReplay::take(const QemuEvent& event) {
@@ -135,27 +149,23 @@ QemuReplay::Step QemuReplay::on(const LoggedAccess& access) {
   }
   if (auto on = driver_.start_translation(); !on) return on;
   const auto lg2 = page_lg2_of(access.page_mask);
-  if (!lg2) return Failure{std::string("a page of a size that second-stage tables do not have")};
-  const Permissions permissions = permissions_of(access.leaf_entry);
+  if (!lg2) return Failure{std::string("a page of a size that no tables have")};
+  const Permissions permissions = is_scalable() ? first_stage_permissions_of(access.leaf_entry)
+                                                : permissions_of(access.leaf_entry);
   if (!permissions.can_read() && !permissions.can_write())
     return Failure{std::string("an access that succeeds through an entry that permits nothing")};
   pending.page_lg2 = *lg2;
   pending.access = permissions.can_read() ? Access::kRead : Access::kWrite;
-  if (auto shown = show_leaf(**who, access, leaf_of(access, *lg2)); !shown) return shown;
+  if (auto shown = show_leaf(**who, access, leaf_of(access, permissions, *lg2)); !shown)
+    return shown;
   return enqueue(pending);
 }
 
 // Makes the tables say what a hit or fill shows.
 QemuReplay::Step QemuReplay::show_leaf(Known& who, const LoggedAccess& access,
                                        const MappedLeaf& leaf) {
-  if (who.tables == nullptr) {
-    // The log begins after the context entry was used first.
-    if (who.has_context) return Done{};  // it says otherwise: the comparison will tell
-    const std::uint64_t high = driver::kContextDomain.of(access.domain.value) | kPresumedWidth;
-    if (auto set = set_context(who, access.requester, high, driver::kPresent.kMask); !set)
-      return set;
-    ++report_.presumed_contexts;
-  }
+  if (auto shown = show_context(who, access); !shown) return shown;
+  if (who.tables == nullptr) return Done{};  // the entry says otherwise: the comparison will tell
   const auto said = who.tables->leaves().find(access.iova);
   if (said == leaf) return Done{};
   const bool hit = access.outcome == AccessOutcome::kHit;
@@ -167,6 +177,23 @@ QemuReplay::Step QemuReplay::show_leaf(Known& who, const LoggedAccess& access,
   return note(who.tables->map(leaf), who.tables->domain());
 }
 
+// Where the log begins after the context entry was used first; and in scalable mode the domain.
+QemuReplay::Step QemuReplay::show_context(Known& who, const LoggedAccess& access) {
+  if (is_scalable()) {
+    if (!who.has_context) {
+      if (auto set = set_scalable_context(who, access.requester, 0, driver::kPresent.kMask); !set)
+        return set;
+      ++report_.presumed_contexts;
+    }
+    if (who.tables != nullptr && who.tables->domain() == access.domain) return Done{};
+    return set_pasid_entry(who, access.requester, access.domain);
+  }
+  if (who.tables != nullptr || who.has_context) return Done{};
+  const std::uint64_t high = driver::kContextDomain.of(access.domain.value) | kPresumedWidth;
+  ++report_.presumed_contexts;
+  return set_context(who, access.requester, high, driver::kPresent.kMask);
+}
+
 QemuReplay::Step QemuReplay::note(const DomainTables::Gone& gone, DomainId domain) {
   if (!gone) return Failure{"the trace needs " + gone.error()};
   for (const MappedLeaf& leaf : *gone) check_.leaf_gone(domain, leaf);
@@ -175,8 +202,8 @@ QemuReplay::Step QemuReplay::note(const DomainTables::Gone& gone, DomainId domai
 }
 
 QemuReplay::Step QemuReplay::on(const LoggedFault& fault) {
-  if (fault.reason >= kFirstOfScalable) return scalable();
-  if (fault.reason >= kFirstOfInterrupts) {
+  if (fault.reason >= kFirstOfScalable && !is_scalable()) return mixed();
+  if (fault.reason >= kFirstOfInterrupts && fault.reason < kFirstOfScalable) {
     ++report_.interrupt_faults;
     return Done{};
   }
@@ -184,15 +211,7 @@ QemuReplay::Step QemuReplay::on(const LoggedFault& fault) {
   if (!who) return Failure{who.error()};
   if (auto on = driver_.start_translation(); !on) return on;
   const Access access = fault.write ? Access::kWrite : Access::kRead;
-  if (DomainTables* tables = (*who)->tables;
-      tables != nullptr && (fault.reason == kNoWrite || fault.reason == kNoRead)) {
-    const auto said = tables->leaves().find(fault.iova);
-    if (said && said->permissions.allows(access)) {
-      make_way(said->range());
-      if (auto noted = note(tables->forbid(fault.iova, access), tables->domain()); !noted)
-        return noted;
-    }
-  }
+  if (auto shown = show_fault(**who, fault, access); !shown) return shown;
   return enqueue({.device = (*who)->device,
                   .source = (*who)->source,
                   .line = line_,
@@ -201,6 +220,29 @@ QemuReplay::Step QemuReplay::on(const LoggedFault& fault) {
                   .code = fault.reason,
                   .access = access,
                   .expected = Expected::kFault});
+}
+
+// Makes the tables say what a fault shows.
+QemuReplay::Step QemuReplay::show_fault(Known& who, const LoggedFault& fault, Access access) {
+  const bool in_tables = fault.reason == kNoWrite || fault.reason == kNoRead ||
+                         fault.reason == kFirstStageAbsent || fault.reason == kFirstStageNoWrite;
+  if (!in_tables) return Done{};
+  if (is_scalable() && who.tables == nullptr) {
+    if (!who.has_context) {
+      if (auto set = set_scalable_context(who, fault.requester, 0, driver::kPresent.kMask); !set)
+        return set;
+      ++report_.presumed_contexts;
+    }
+    if (auto set = set_pasid_entry(who, fault.requester, kUnshownDomain); !set) return set;
+  }
+  DomainTables* const tables = who.tables;
+  if (tables == nullptr) return Done{};
+  const auto said = tables->leaves().find(fault.iova);
+  const bool absent = fault.reason == kFirstStageAbsent;
+  if (!said || (!absent && !said->permissions.allows(access))) return Done{};
+  make_way(said->range());
+  return note(absent ? tables->unmap(said->range()) : tables->forbid(fault.iova, access),
+              tables->domain());
 }
 
 QemuReplay::Step QemuReplay::on(const FaultRecordWritten& record) {
@@ -215,6 +257,7 @@ QemuReplay::Step QemuReplay::on(const ContextSeen& seen) {
   const auto who = known(seen.requester);
   if (!who) return Failure{who.error()};
   if ((*who)->has_context && (*who)->high == seen.high && (*who)->low == seen.low) return Done{};
+  if (is_scalable()) return set_scalable_context(**who, seen.requester, seen.high, seen.low);
   return set_context(**who, seen.requester, seen.high, seen.low);
 }
 
@@ -227,7 +270,9 @@ Result<DomainTables*, std::string> QemuReplay::tables_for(std::uint64_t high, st
   if (tables == nullptr) {
     const auto root = machine_.memory().allocate_page();
     if (!root) return Failure{std::string("the trace needs more page tables than there is room")};
-    tables = std::make_unique<DomainTables>(machine_.memory(), DomainId{domain}, *root, levels);
+    tables = std::make_unique<DomainTables>(
+        machine_.memory(), DomainId{domain}, *root, levels,
+        is_scalable() ? DomainTables::Stage::kFirst : DomainTables::Stage::kSecond);
   }
   return tables.get();
 }
@@ -259,6 +304,38 @@ QemuReplay::Step QemuReplay::set_context(Known& who, Requester requester, std::u
   return driver_.set_context(requester, high, low, root);
 }
 
+QemuReplay::Step QemuReplay::set_scalable_context(Known& who, Requester requester,
+                                                  std::uint64_t high, std::uint64_t low) {
+  run_batch();
+  who.has_context = true;
+  who.high = high;
+  who.low = low;
+  ++report_.contexts_written;
+  return driver_.set_scalable_context(requester, high, low);
+}
+
+// Whose tables lie where is not shown: a domain has those that it always had.
+QemuReplay::Step QemuReplay::set_pasid_entry(Known& who, Requester requester, DomainId domain) {
+  run_batch();
+  const bool was_presumed = who.tables != nullptr && who.tables->domain() == kUnshownDomain;
+  const auto tables = tables_for(driver::kContextDomain.of(domain.value) | kPresumedWidth, 0);
+  if (!tables) return Failure{tables.error()};
+  who.tables = *tables;
+  check_.set_view(*who.source, {.kind = View::Kind::kTranslated,
+                                .domain = domain,
+                                .tree = &who.tables->said()});
+  if (auto set = driver_.set_pasid_entry(requester, domain, who.tables->root()); !set) return set;
+  if (!was_presumed) return Done{};
+  // The guest never had it otherwise: what the unit kept of our presumption has to go.
+  const InvalidationDescriptor flush = flush_of_all_pasid_entries();
+  if (auto on = driver_.start_queue(); !on) return on;
+  if (!driver_.post(flush) || !driver_.wait({}))
+    return Failure{std::string("the unit did not forget a PASID entry")};
+  check_.posted(*flush_of(flush));
+  check_.completed();
+  return Done{};
+}
+
 void QemuReplay::clear_context(Known& who, Requester requester) {
   who.has_context = false;
   who.tables = nullptr;
@@ -286,7 +363,7 @@ QemuReplay::Step QemuReplay::on(const RootAbsent& absent) {
 
 QemuReplay::Step QemuReplay::on(const InvalidationDescriptor& descriptor) {
   run_batch();
-  if (is_scalable_descriptor(descriptor.type())) return scalable();
+  if (is_scalable_descriptor(descriptor.type()) && !is_scalable()) return mixed();
   if (auto on = driver_.start_queue(); !on) return on;
   if (descriptor.type() == kWaitDescriptor) {
     const bool completed = driver_.wait(descriptor);
@@ -316,7 +393,7 @@ QemuReplay::Step QemuReplay::on(const RegisterWrite& write) {
 }
 
 QemuReplay::Step QemuReplay::on(const RootPointerSet& set) {
-  if (set.scalable) return scalable();
+  if (set.scalable != is_scalable()) return mixed();
   // With CAP.ESRTPS the command invalidates every context and translation (10.4.4).
   check_.posted({.of = Flush::Of::kContexts});
   check_.posted({.of = Flush::Of::kTranslations});
@@ -332,7 +409,7 @@ QemuReplay::Step QemuReplay::on(const IotlbReset& reset) {
 QemuReplay::Step QemuReplay::on(const UnitReset&) {
   run_batch();
   (void)machine_.iommu().reset();  // nothing is in flight between batches
-  auto driver = VtdModelDriver::create(machine_.unit(), machine_.memory(), lose_);
+  auto driver = VtdModelDriver::create(machine_.unit(), machine_.memory(), mode_, lose_);
   if (!driver) return Failure{driver.error()};
   driver_ = std::move(driver).value();
   check_.clear();

@@ -27,9 +27,11 @@ class QemuReplay {
   // The failure is why the trace cannot be replayed.
   using Step = Result<Done, std::string>;
 
-  // `machine` and `report` must outlive it.
+  // `machine` and `report` must outlive it. `scalable`: the guest uses scalable mode, with
+  // first-stage tables.
   [[nodiscard]] static Result<std::unique_ptr<QemuReplay>, std::string> create(
-      ModelMachine& machine, const ReplayOptions& options, Report& report);
+      ModelMachine& machine, const ReplayOptions& options, VtdModelDriver::Mode mode,
+      Report& report);
 
   [[nodiscard]] Step take(const QemuEvent& event);
   // After the last event.
@@ -47,10 +49,11 @@ class QemuReplay {
   };
 
   QemuReplay(ModelMachine& machine, VtdModelDriver driver, const ReplayOptions& options,
-             Report& report)
+             VtdModelDriver::Mode mode, Report& report)
       : machine_(machine),
         driver_(std::move(driver)),
         lose_(options.lose),
+        mode_(mode),
         report_(report),
         comparison_(check_, report) {}
 
@@ -75,9 +78,17 @@ class QemuReplay {
   [[nodiscard]] Step set_context(Known& who, Requester requester, std::uint64_t high,
                                  std::uint64_t low);
   void clear_context(Known& who, Requester requester);
+  [[nodiscard]] bool is_scalable() const { return mode_ == VtdModelDriver::Mode::kScalable; }
+  // Scalable mode: a context entry that leads to a PASID entry, and what that one says, which no
+  // line shows but as the domain of an access.
+  [[nodiscard]] Step set_scalable_context(Known& who, Requester requester, std::uint64_t high,
+                                          std::uint64_t low);
+  [[nodiscard]] Step set_pasid_entry(Known& who, Requester requester, DomainId domain);
   [[nodiscard]] Result<DomainTables*, std::string> tables_for(std::uint64_t high,
                                                               std::uint64_t low);
   [[nodiscard]] Step show_leaf(Known& who, const LoggedAccess& access, const MappedLeaf& leaf);
+  [[nodiscard]] Step show_context(Known& who, const LoggedAccess& access);
+  [[nodiscard]] Step show_fault(Known& who, const LoggedFault& fault, Access access);
   [[nodiscard]] Step note(const DomainTables::Gone& gone, DomainId domain);
   [[nodiscard]] Step enqueue(const PendingAccess& access);
   void make_way(AddressRange<Iova> page);
@@ -86,6 +97,7 @@ class QemuReplay {
   ModelMachine& machine_;
   VtdModelDriver driver_;
   const VtdModelDriver::Lose lose_;
+  const VtdModelDriver::Mode mode_;
   Report& report_;
   StaleCheck check_;
   Comparison comparison_;

@@ -19,14 +19,60 @@ namespace {
 
 constexpr std::uint64_t kEventsBetweenProgress = 4096;
 
+using Mode = VtdModelDriver::Mode;
+
+// What one event says of the guest's mode.
+[[nodiscard]] std::optional<Mode> mode_said(const InvalidationDescriptor& descriptor) {
+  if (is_scalable_descriptor(descriptor.type())) return Mode::kScalable;
+  return std::nullopt;
+}
+[[nodiscard]] std::optional<Mode> mode_said(const RootPointerSet& set) {
+  return set.scalable ? Mode::kScalable : Mode::kLegacy;
+}
+[[nodiscard]] std::optional<Mode> mode_said(const LoggedFault& fault) {
+  constexpr std::uint16_t kFirstOfScalable = 0x30;
+  if (fault.reason >= kFirstOfScalable) return Mode::kScalable;
+  return std::nullopt;
+}
+template <typename Other>
+[[nodiscard]] std::optional<Mode> mode_said(const Other&) {
+  return std::nullopt;
+}
+
+// The mode has to be known before the first table is written: a look ahead, for the first event
+// that says it. Legacy mode never uses what scalable mode has of its own, and a guest in scalable
+// mode soon does.
+template <typename Reader>
+[[nodiscard]] Result<Mode, TraceError> mode_of(const std::string& path) {
+  constexpr std::uint64_t kMostEvents = 20000;
+  auto reader = Reader::open(path);
+  if (!reader) return Failure{reader.error()};
+  for (std::uint64_t i = 0; i < kMostEvents; ++i) {
+    const auto next = reader->next();
+    // Whoever reads it in earnest says what is wrong.
+    if (!next || !*next) break;
+    const auto said =
+        std::visit([](const auto& what) { return mode_said(what); }, (*next)->what);
+    if (said) return *said;
+  }
+  return Mode::kLegacy;
+}
+
+void tell_mode(Mode mode, Report& report) {
+  if (mode == Mode::kScalable) report.front_end = "VT-d scalable mode, first stage";
+}
+
 [[nodiscard]] Result<Done, TraceError> replay_qemu_log(const std::string& path,
                                                        const ReplayOptions& options,
                                                        Report& report) {
   auto reader = QemuLogReader::open(path);
   if (!reader) return Failure{reader.error()};
-  auto machine = ModelMachine::create(options.caches);
+  const auto mode = mode_of<QemuLogReader>(path);
+  if (!mode) return Failure{mode.error()};
+  auto machine = ModelMachine::create(options.caches, *mode);
   if (!machine) return failure(path, 0, machine.error());
-  auto replay = QemuReplay::create(**machine, options, report);
+  tell_mode(*mode, report);
+  auto replay = QemuReplay::create(**machine, options, *mode, report);
   if (!replay) return failure(path, 0, replay.error());
   for (std::uint64_t events = 0;; ++events) {
     const auto next = reader->next();
@@ -73,9 +119,12 @@ constexpr std::uint64_t kEventsBetweenProgress = 4096;
                                                      const ReplayOptions& options, Report& report) {
   auto reader = FtraceReader::open(path);
   if (!reader) return Failure{reader.error()};
-  auto machine = ModelMachine::create(options.caches);
+  const auto mode = mode_of<FtraceReader>(path);
+  if (!mode) return Failure{mode.error()};
+  auto machine = ModelMachine::create(options.caches, *mode);
   if (!machine) return failure(path, 0, machine.error());
-  auto replay = FtraceReplay::create(**machine, options, report);
+  tell_mode(*mode, report);
+  auto replay = FtraceReplay::create(**machine, options, *mode, report);
   if (!replay) return failure(path, 0, replay.error());
   DomainNaming naming;
   for (std::uint64_t events = 0;; ++events) {

@@ -163,7 +163,8 @@ using Json = nlohmann::ordered_json;
     return Json{{"count", c.count}, {"different", c.different}};
   };
   return {{"operations", p.operations}, {"pieces", pair(p.pieces)},
-          {"calls", pair(p.calls)},     {"events", pair(p.events)},
+          {"hits", pair(p.hits)},       {"calls", pair(p.calls)},
+          {"events", pair(p.events)},
           {"memory", pair(p.memory)},   {"books", pair(p.books)},
           {"words_seen", p.seen},       {"inner_calls", p.inner_calls}};
 }

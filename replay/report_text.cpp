@@ -239,6 +239,7 @@ void print_played(Lines& lines, const Report& r) {
   lines.heading("Against the recording");
   lines.line("  %-36s %12s %12s", "", "compared", "different");
   row("translations and faults of requests", played.pieces);
+  row("of these, whether the IOTLB had them", played.hits);
   row("calls, by what they gave", played.calls);
   row("invalidations and interrupts", played.events);
   row("what units read and wrote in memory", played.memory);

@@ -54,7 +54,18 @@ inline constexpr Bit<63> kCommandPending{"ICC, IVT"};  // of CCMD and IOTLB
 inline constexpr Bit<4> kQueueError{"IQE"};            // of FSTS
 inline constexpr std::uint64_t kTableEntryBytes = 16;  // root and context entries
 inline constexpr std::uint64_t kDescriptorBytes = 16;
-inline constexpr std::uint64_t kQueueEntries = 256;  // of a queue of one page
+inline constexpr std::uint64_t kQueueEntries = 256;  // of a queue of one page, or two with kWide
+
+// Scalable mode.
+inline constexpr std::uint64_t kScalableTables = 1;     // TTM
+inline constexpr Bit<11> kWide{"DW"};                   // of IQA: descriptors of 32 bytes
+inline constexpr Field<2, 0> kQueueSize{"QS"};          // of IQA
+inline constexpr std::uint64_t kContextBytes = 32;      // 9.4; half a bus to a table
+inline constexpr std::uint64_t kPasidBytes = 64;        // 9.6
+inline constexpr Field<19, 0> kRidPasid{"RID_PASID"};   // of a context entry's second word
+inline constexpr Field<8, 6> kTranslationKind{"PGTT"};  // of a PASID entry's first word
+inline constexpr Field<4, 2> kPasidWidth{"AW"};         // of it
+inline constexpr std::uint64_t kFirstStageOnly = 1;     // PGTT
 
 // Of a wait descriptor's low word (6.5.2.8).
 inline constexpr Field<63, 32> kStatusData{"SDATA"};

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -37,6 +38,36 @@ TEST(BurstRegistry, NestedBurstsAreOne) {
   EXPECT_FALSE(bursts.ended_before(epoch));
   EXPECT_EQ(bursts.leave(slot), began);
   EXPECT_TRUE(bursts.ended_before(epoch));
+}
+
+// Who asks from inside a burst would wait for itself.
+TEST(BurstRegistry, NobodyWaitsForItself) {
+  BurstRegistry bursts;
+  auto& slot = bursts.slot();
+  bursts.enter(slot);
+  EXPECT_FALSE(bursts.ended_soon(bursts.advance()));
+  bursts.leave(slot);
+  EXPECT_TRUE(bursts.ended_soon(bursts.advance()));
+}
+
+// Another thread's burst is waited for, though not for long.
+TEST(BurstRegistry, SomebodyElsesEndIsSeen) {
+  BurstRegistry bursts;
+  std::atomic<bool> inside{false};
+  std::atomic<bool> end{false};
+  std::thread device([&] {
+    auto& slot = bursts.slot();
+    bursts.enter(slot);
+    inside = true;
+    while (!end) std::this_thread::yield();
+    bursts.leave(slot);
+  });
+  while (!inside) std::this_thread::yield();
+  const std::uint64_t epoch = bursts.advance();
+  EXPECT_FALSE(bursts.ended_soon(epoch));
+  end = true;
+  while (!bursts.ended_soon(epoch)) std::this_thread::yield();
+  device.join();
 }
 
 TEST(BurstRegistry, AThreadHasOneSlotPerRegistry) {

@@ -192,6 +192,37 @@ TEST_F(FlushTrackerTest, APinThatChangedContextsMeansEveryDomainOfItsUnit) {
   tracker.remove_pin(id);
 }
 
+// A device that was answered holds what it likes until its own TLB is invalidated: the IOTLB's
+// flushes come first and have waits of their own, which must not wait for what comes after them.
+TEST_F(FlushTrackerTest, APinOfATranslatedAddressWaitsForTheDeviceTlbsOwn) {
+  auto& slot = bursts.slot();
+  bursts.enter(slot);
+  PinRecord pin;
+  pin.unit = kUnit;
+  pin.requester = Requester::from_sid(0x12);
+  pin.tag = {DomainId{1}};
+  pin.translated = true;
+  pin.range = {Iova(0x90000), Iova(0x90fff)};  // where it lies, not what it was asked by
+  pin.host_ranges = {{Gpa(0x90000), Gpa(0x90fff)}};
+  pin.epoch = slot.epoch();
+  const std::uint64_t id = tracker.add_pin(pin);
+  bursts.leave(slot);
+  EXPECT_EQ(tracker.issue(kUnit, range(0x5000, 0x5fff)), 0u);
+  EXPECT_EQ(tracker.issue(kUnit, range(0x90000, 0x90fff)), 0u) << "an IOVA by accident";
+  EXPECT_EQ(tracker.issue(kUnit, range_of_stage2(0, ~0ull)), 0u);
+  EXPECT_EQ(tracker.issue(kUnit, domain(Scope::kDomain, 1)), 0u);
+  EXPECT_EQ(tracker.issue(kUnit, {.scope = Scope::kAll}), 0u);
+  EXPECT_EQ(tracker.issue(kUnit, device(Scope::kDeviceTlb, 0x13)), 0u);
+  EXPECT_NE(tracker.issue(kUnit, device(Scope::kDeviceTlb, 0x12)), 0u);
+  // It rests on its context too, and on the memory behind it.
+  EXPECT_NE(tracker.issue(kUnit, device(Scope::kContextDevice, 0x12)), 0u);
+  EXPECT_NE(tracker.issue(kUnit, domain(Scope::kContextDomain, 1)), 0u);
+  EXPECT_NE(tracker.issue(std::nullopt, host(0x90000, 0x90000)), 0u);
+  EXPECT_NE(tracker.issue(std::nullopt, {.scope = Scope::kAll}), 0u);
+  EXPECT_NE(tracker.issue_drain(kUnit), 0u);
+  EXPECT_TRUE(tracker.remove_pin(id));
+}
+
 TEST_F(FlushTrackerTest, APinOfABypassIsNoFlushsBusiness) {
   hold(Context::kNoPasid, std::nullopt);
   EXPECT_EQ(flush(), 0u);

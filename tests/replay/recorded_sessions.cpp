@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "replay/trace_recorder.h"
@@ -155,6 +157,53 @@ Stats record_vtd_legacy(const std::string& path, const Session& session) {
        .port = [&](std::uint16_t sid) -> DmaPort& { return machine.device(sid); }},
       session);
   (void)machine.take_faults_loosely();
+  return finish(*recorder, machine.iommu());
+}
+
+Stats record_threads(const std::string& path, const Session& session) {
+  const TickingClock clock;
+  const auto recorder = recorder_to(path, clock);
+  vtd::test::WholeMachine machine(vtd::profile::legacy(), {.entries = 64}, &recorder->clock(),
+                                  recorder.get());
+  machine.start_queue();
+  const std::uint64_t root = machine.page(), contexts = machine.page(), tables = machine.page();
+  machine.put(root, contexts | 1);
+  for (const std::uint16_t sid : {kSid, kOther}) {
+    machine.put(contexts + sid * 16 + 8, 0x102);
+    machine.put(contexts + sid * 16, tables | 1);
+  }
+  machine.writeq(0x20, root);
+  machine.command(vtd::test::WholeMachine::kSrtp);
+  machine.command(vtd::test::WholeMachine::kTe);
+  std::vector<std::thread> devices;
+  std::atomic<int> running{2};
+  for (const std::uint16_t sid : {kSid, kOther})
+    devices.emplace_back([&port = machine.device(sid), &session, &running, sid] {
+      std::mt19937_64 random(session.seed + sid);
+      std::array<std::byte, 6000> data{};
+      for (int step = 0; step < session.steps; ++step) {
+        const Iova iova(kFirst + random() % kPages * kPageSize + random() % 4000);
+        const auto some = std::span(data).first(1 + random() % data.size());
+        if (random() % 2 == 0)
+          (void)port.read(iova, some);
+        else
+          (void)port.write(Iova(random() % 8 == 0 ? 0xfee01000 : iova.value()), some.first(1));
+        if (random() % 16 == 0)
+          if (const auto pin = port.map(iova, 100, Access::kRead)) continue;
+      }
+      // Relaxed: only that it stops some time.
+      running.fetch_sub(1, std::memory_order_relaxed);
+    });
+  std::mt19937_64 random(session.seed);
+  // Relaxed: as above.
+  for (int step = 0; running.load(std::memory_order_relaxed) != 0; ++step) {
+    const std::uint64_t page = random() % kPages;
+    machine.put(machine.entry_for(tables, 4, kFirst + page * kPageSize, 3),
+                random() % 8 == 0 ? 0 : (kTarget + page * kPageSize) | (1 + random() % 3));
+    (void)machine.post_unwaited(0x100f2, kFirst + page * kPageSize);
+    if (step % 64 == 0) machine.iommu().poll();
+  }
+  for (std::thread& device : devices) device.join();
   return finish(*recorder, machine.iommu());
 }
 

@@ -30,6 +30,7 @@ constexpr Capture kCaptures[] = {
     {"vtd_pt_612", 1265, 0, 0, 190, 827, 437},
     {"vtd_leg_cm_vfu_612", 2829, 453, 10, 2075, 1758, 1071},
     {"vtd_bypass_pxb_612", 9738, 0, 0, 39, 6715, 3023},
+    {"vtd_sm_fs_lazy_612", 59443, 1094, 6, 202, 41762, 17681},
 };
 
 Report replayed(const Capture& c, const CacheOptions& caches) {
@@ -109,7 +110,8 @@ TEST(ReplayedWithLostInvalidations, IsStale) {
 }
 
 TEST(ReplayedSamples, ExcerptsBeginInTheMiddle) {
-  for (const char* name : {"vtd_leg_lazy_612.host.log", "vtd_leg_lazy_612.faults.log"}) {
+  for (const char* name : {"vtd_leg_lazy_612.host.log", "vtd_leg_lazy_612.faults.log",
+                           "vtd_sm_fs_lazy_612.host.log"}) {
     SCOPED_TRACE(name);
     const std::string path = capture(std::string("samples/") + name);
     const auto report = replay_trace(path, {});
@@ -117,13 +119,6 @@ TEST(ReplayedSamples, ExcerptsBeginInTheMiddle) {
     EXPECT_TRUE(report->good()) << report->differences.front();
     EXPECT_GT(report->translations.count + report->faults.count, 10u);
   }
-}
-
-TEST(ReplayedSamples, ScalableModeIsNotBuiltYet) {
-  const auto report = replay_trace(capture("samples/vtd_sm_fs_lazy_612.host.log"), {});
-  ASSERT_FALSE(report.ok());
-  EXPECT_EQ(report.error().line, 9u);
-  EXPECT_NE(report.error().cause.find("scalable mode"), std::string::npos);
 }
 
 }  // namespace

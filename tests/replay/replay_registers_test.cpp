@@ -147,10 +147,11 @@ struct Unusable {
 
 TEST(ReplayRegisters, WhatCannotBeReplayedIsOneLine) {
   const LogText start = LogText().context(kNvme, 0x302, 0x7afa001);
+  const LogText legacy = LogText().line("vtd_reg_dmar_root addr 0x74e0000 scalable 0");
   const Unusable cases[] = {
-      {"scalable mode", LogText(start).line("vtd_reg_dmar_root addr 0x74e0000 scalable 1"), 2},
-      {"scalable mode", LogText(start).descriptor("p-iotlb", 0x40026, 0), 2},
-      {"scalable mode", LogText(start).fault(kNvme, 113, 0x1000, false), 2},
+      {"in turn", LogText(legacy).line("vtd_reg_dmar_root addr 0x74e0000 scalable 1"), 2},
+      {"in turn", LogText(legacy).descriptor("p-iotlb", 0x40026, 0), 2},
+      {"in turn", LogText(legacy).fault(kNvme, 113, 0x1000, false), 2},
       {"size", LogText(start).fill(kNvme, 0x1000, 0x5003, 3, 0xffff), 2},
       {"size", LogText(start).fill(kNvme, 0x1000, 0x5083, 3, 0x7fffffffff), 2},
       {"permits nothing", LogText(start).fill(kNvme, 0x1000, 0x5000, 3), 2},

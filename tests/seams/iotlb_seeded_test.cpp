@@ -47,6 +47,27 @@ TEST(SeededIotlb, ATornEntry) {
   expect_caught(Bug::kTornEntry, Verdict::kTornEntry, look_while_an_entry_is_written);
 }
 
+// A fill that was not refused is half done when its page is invalidated: the one waits for the
+// other, though there is nothing to be seen yet.
+Verdict invalidate_while_an_entry_is_written() {
+  Iotlb tlb({.entries = 64});
+  constexpr Iova kPage{0x5000};
+  Actor writer([&] { (void)tlb.fill(tlb.begin_fill(kTag.domain), entry(kPage.value(), 0x9000)); });
+  if (!writer.run_to(Point::kHalfFilled)) return Verdict::kWrongSchedule;
+  Actor guest([&] {
+    (void)tlb.invalidate(
+        {.scope = Scope::kRange, .domain = kTag.domain, .range = {kPage, kPage + 0xfff}});
+  });
+  (void)guest.run_to(Point::kSetIsHeld);
+  writer.finish();
+  guest.finish();
+  return tlb.lookup(kTag, kPage) ? Verdict::kLeftBehind : Verdict::kKept;
+}
+
+TEST(SeededIotlb, ASetThatIsNotLookedAt) {
+  expect_caught(Bug::kSetNotLookedAt, Verdict::kLeftBehind, invalidate_while_an_entry_is_written);
+}
+
 // A page in the middle of a large one is invalidated: the large one goes.
 Verdict invalidate_a_part_of_a_superpage() {
   Iotlb tlb({.entries = 64});

@@ -142,7 +142,6 @@ TEST(Replay, WhatCannotBeReplayedIsOneLineAndNothingElse) {
                {prose.path(), ""},
                {cut.path(), "cut off"},
                {capture("no/such/file"), "No such file"},
-               {capture("samples/vtd_sm_fs_lazy_612.host.log"), "scalable mode"},
                {maps.path(), "no iommu:map"},
                {capture("samples/amd_lazyreq_612.host.log"), "amd"}};
   for (const auto& c : cases) {

@@ -5,6 +5,7 @@
 // test holds them. Any thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -60,6 +61,12 @@ class FakeHost : public UnitHost {
     return open_.size();
   }
 
+  // The most invalidations that one ticket has stood for.
+  [[nodiscard]] std::size_t largest_cover() const {
+    const std::lock_guard lock(mutex_);
+    return largest_cover_;
+  }
+
   // What the unit did. The copies are for tests with threads.
   [[nodiscard]] std::vector<iotlb::Invalidation> invalidations() const {
     const std::lock_guard lock(mutex_);
@@ -104,6 +111,15 @@ class FakeHost : public UnitHost {
     invalidations_.push_back(invalidation);
     return give_ticket();
   }
+  void drop(const iotlb::Invalidation& invalidation) override {
+    const std::lock_guard lock(mutex_);
+    invalidations_.push_back(invalidation);
+  }
+  Ticket cover(std::span<const iotlb::Invalidation> dropped) override {
+    const std::lock_guard lock(mutex_);
+    largest_cover_ = std::max(largest_cover_, dropped.size());
+    return give_ticket();
+  }
   Ticket drain() override {
     const std::lock_guard lock(mutex_);
     return give_ticket();
@@ -139,6 +155,7 @@ class FakeHost : public UnitHost {
   mutable std::mutex mutex_;
   std::atomic<bool> held_{false};
   std::uint64_t serial_ = 0;
+  std::size_t largest_cover_ = 0;
   std::set<std::uint64_t> open_;
   std::vector<iotlb::Invalidation> invalidations_;
   std::vector<Msi> messages_;

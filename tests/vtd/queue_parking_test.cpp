@@ -128,6 +128,54 @@ TEST_F(QueueParkingTest, DisablingWaitsForInvalidationsWithoutAWait) {
   EXPECT_EQ(read32(kGsts), 0U);
 }
 
+// What was posted together is asked about once, before the wait that follows; and what no wait
+// follows is not forgotten.
+TEST_F(QueueParkingTest, WhatIsPostedTogetherSharesATicket) {
+  host_.hold();
+  for (std::uint64_t i = 0; i < 100; ++i) put_descriptor(i, kFlushDomain4);
+  put_descriptor(100, kWaitStatus, kStatusAt);
+  write32(kIqt, 101 * 16);
+  EXPECT_EQ(host_.invalidations().size(), 100U) << "dropped at once";
+  EXPECT_EQ(host_.open_tickets(), 1U);
+  EXPECT_EQ(host_.largest_cover(), 100U);
+  EXPECT_EQ(host_.load32(kStatusAt), 0U);
+  host_.release();
+  unit_.poll();
+  EXPECT_EQ(host_.load32(kStatusAt), 2U);
+  host_.hold();
+  post(kFlushDomain4);
+  EXPECT_EQ(host_.open_tickets(), 1U);
+}
+
+// A command that is not understood stops the queue; what came before it counts nevertheless.
+TEST_F(QueueParkingTest, AnErrorDoesNotSeparateAWaitFromWhatCameBefore) {
+  host_.hold();
+  put_descriptor(0, kFlushDomain4);
+  put_descriptor(1, 0xf);
+  write32(kIqt, 32);
+  EXPECT_EQ(read32(kFsts), kIqe);
+  EXPECT_EQ(host_.open_tickets(), 1U);
+  put_descriptor(1, kWaitStatus, kStatusAt);
+  write32(kFsts, kIqe);
+  EXPECT_EQ(host_.load32(kStatusAt), 0U);
+  host_.release();
+  unit_.poll();
+  EXPECT_EQ(host_.load32(kStatusAt), 2U);
+}
+
+// However long the queue is, what one ticket remembers is bounded.
+TEST_F(QueueParkingTest, ATicketStandsForSoMany) {
+  write32(kIqt, 0);
+  turn_off(kQie);
+  enable_queue(kQueueAt | 2);  // four pages
+  host_.hold();
+  for (std::uint64_t i = 0; i < 1000; ++i) put_descriptor(i, kFlushDomain4);
+  write32(kIqt, 1000 * 16);
+  EXPECT_EQ(host_.invalidations().size(), 1000U);
+  EXPECT_LE(host_.largest_cover(), 256U);
+  EXPECT_LE(host_.open_tickets(), 4U);
+}
+
 // A guest that never waits cannot make the list of what is under way grow without limit.
 TEST_F(QueueParkingTest, OutstandingInvalidationsAreBounded) {
   host_.hold();

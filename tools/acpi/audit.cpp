@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
+#include <utility>
 
 #include "tools/acpi/numbers.h"
 #include "tools/acpi/topology_json.h"
@@ -98,18 +99,24 @@ Result<std::vector<Finding>, std::string> audit(const Table& table, const Json* 
   return findings_of(table, facts);
 }
 
-bool print_findings(std::ostream& out, std::vector<Finding> findings) {
-  constexpr std::array<const char*, 3> kWords = {"note", "warning", "error"};
-  std::ranges::stable_sort(findings, std::ranges::greater{}, &Finding::severity);
-  std::array<std::size_t, 3> count{};
-  for (const Finding& finding : findings) {
-    const auto severity = static_cast<std::size_t>(finding.severity);
-    ++count[severity];
-    out << kWords[severity] << ": offset " << finding.offset << ": " << finding.text << " ["
-        << finding.rule << "; " << finding.source << "]\n";
+bool print_findings(std::ostream& out, const std::vector<Finding>& findings) {
+  constexpr std::array<std::pair<Severity, const char*>, 3> kWords = {
+      {{Severity::kError, "error"}, {Severity::kWarning, "warning"}, {Severity::kNote, "note"}}};
+  std::string counts;
+  for (const auto& [severity, word] : kWords) {
+    std::size_t count = 0;
+    for (const Finding& finding : findings) {
+      if (finding.severity != severity) continue;
+      ++count;
+      out << word << ": offset " << finding.offset << ": " << finding.text << " [" << finding.rule
+          << "; " << finding.source << "]\n";
+    }
+    if (!counts.empty()) counts += ", ";
+    counts.append(std::to_string(count)).append(" ").append(word).append("s");
   }
-  out << count[2] << " errors, " << count[1] << " warnings, " << count[0] << " notes\n";
-  return count[2] != 0;
+  out << counts << "\n";
+  return std::ranges::any_of(
+      findings, [](const Finding& finding) { return finding.severity == Severity::kError; });
 }
 
 }  // namespace weir::tools::acpi

@@ -23,6 +23,6 @@ namespace weir::tools::acpi {
     const Table& table, const nlohmann::ordered_json* machine);
 
 // One line each, errors first, and a line that counts. True: there was an error.
-[[nodiscard]] bool print_findings(std::ostream& out, std::vector<Finding> findings);
+[[nodiscard]] bool print_findings(std::ostream& out, const std::vector<Finding>& findings);
 
 }  // namespace weir::tools::acpi

@@ -89,6 +89,7 @@ void Queue::run(Shared& shared, std::uint64_t resets) {
   abort_after_timeout(shared, resets);
   while (step(shared, resets)) {
   }
+  cover_dropped(shared);
   if (disabling_) finish_disabling(shared, resets);
 }
 
@@ -145,13 +146,18 @@ bool Queue::carry_out(Shared& shared, const descriptor::Command& command, std::u
     // DW and DR are not looked at: every completion drains (VER_REG, L1).
     if (invalidation->is_interrupt_scope())
       shared.interrupt_entries.drop(invalidation->first_interrupt, invalidation->last_interrupt);
-    const Ticket ticket = invalidation->scope == iotlb::Scope::kDeviceTlb
-                              ? shared.host.invalidate_device_tlb(*invalidation)
-                              : shared.host.invalidate(*invalidation);
-    if (ticket.serial != 0) outstanding_.push_back(ticket);
+    if (invalidation->scope == iotlb::Scope::kDeviceTlb) {
+      const Ticket ticket = shared.host.invalidate_device_tlb(*invalidation);
+      if (ticket.serial != 0) outstanding_.push_back(ticket);
+    } else {
+      shared.host.drop(*invalidation);
+      dropped_.push_back(*invalidation);
+      if (dropped_.size() >= kMostToATicket) cover_dropped(shared);
+    }
     return true;
   }
   if (const auto* wait = std::get_if<descriptor::Wait>(&command)) {
+    cover_dropped(shared);
     waiting_ = !settle_down_to(shared, 0);
     if (waiting_) return false;
     complete(shared, *wait, resets);
@@ -159,6 +165,13 @@ bool Queue::carry_out(Shared& shared, const descriptor::Command& command, std::u
   if (const auto* answer = std::get_if<descriptor::Respond>(&command))
     (void)shared.host.respond(answer->function, answer->response);
   return true;
+}
+
+void Queue::cover_dropped(Shared& shared) {
+  if (dropped_.empty()) return;
+  const Ticket ticket = shared.host.cover(dropped_);
+  dropped_.clear();
+  if (ticket.serial != 0) outstanding_.push_back(ticket);
 }
 
 bool Queue::settle_down_to(Shared& shared, std::size_t outstanding) {

@@ -189,10 +189,9 @@ std::uint64_t Unit::read_register(std::uint64_t offset, unsigned size) {
 
 void Unit::write_register(std::uint64_t offset, unsigned size, std::uint64_t value) {
   if (!is_access(offset, size)) return;
-  const RecordedScope scope(state_->shared.host.recorder(),
-                            {.what = RecordedCall::What::kFrontDoor,
-                             .unit = state_->shared.host.id(),
-                             .words = {0, offset, size, value}});
+  const RecordedScope scope(state_->shared.host.recorder(), {.what = RecordedCall::What::kFrontDoor,
+                                                             .unit = state_->shared.host.id(),
+                                                             .words = {0, offset, size, value}});
   state_->write(offset, size, value);
 }
 
@@ -218,9 +217,11 @@ Result<iotlb::Context, Fault> Unit::trace_context(const Request& request,
     return identity;
   }
   auto context = read_any_context(request, memory, capabilities, root, trail);
-  // The core then keeps absent pages of second-stage tables as well.
-  if (context && capabilities.options.strict_absent_contexts)
-    context->coherence = iotlb::Coherence::kCaching;
+  // Under CM the guest announces mappings as well (6.1), so that others can follow its tables; the
+  // core keeps absent pages of second-stage tables only if it is to keep absent contexts too.
+  if (context && capabilities.options.caching_mode)
+    context->coherence = capabilities.options.strict_absent_contexts ? iotlb::Coherence::kCaching
+                                                                     : iotlb::Coherence::kAnnounced;
   if (context && watched && context->kind == iotlb::ContextKind::kPassThrough)
     ProtectedMemory::watch(*context);
   if (!context && capabilities.options.strict_absent_contexts)

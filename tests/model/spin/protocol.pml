@@ -130,8 +130,8 @@ end:
 #endif
 
 inline lock_set(me) {
-  // Acquire: the buffer may hold what it likes.
-  atomic { memory[LOCK] == 0 -> memory[LOCK] = 1 }
+  // Sequentially consistent.
+  atomic { drain(me); memory[LOCK] == 0 -> memory[LOCK] = 1 }
 }
 
 // ---- FlushTracker: under the mutex
@@ -164,32 +164,59 @@ inline ask(since, yes) {
 #endif
 }
 
+// Whether nobody is inside any more and no pin is held, whatever it covers: asked without the mutex,
+// and before anybody is told to resume us.
+inline ask_at_once(since, yes) {
+#ifdef M_PINS_ASKED_FIRST
+  none = !(pin[0].held || pin[1].held);
+  ask_bursts(since, yes);
+#else
+  ask_bursts(since, yes);
+  none = !(pin[0].held || pin[1].held);
+#endif
+#ifndef M_PINS_NOT_WAITED_FOR
+  yes = yes && none;
+#endif
+  none = false
+}
+
 inline issue(me) {
   // All sequentially consistent.
-  atomic { drain(me); waiting++ }
 #ifndef M_EPOCH_BEFORE_DROP
   atomic { drain(me); epoch++ }
 #endif
   mine = epoch;
-  atomic { drain(me); newest = mine }
-  atomic { !mutex -> mutex = true }
 #ifdef M_COMPLETED_EARLY
   good = true;
 #else
-  ask(mine, good);
+  ask_at_once(mine, good);
 #endif
-  atomic {
-    drain(me);
-    if
-    :: good -> waiting--
-    :: else ->
-       ticket.open = true;
-       ticket.epoch = mine
-    fi;
-    parked = true; // the unit's own: see pass()
-    mutex = false;
-    mine = 0; seen = 0; i = 0; good = false
-  }
+  if
+  :: good -> parked = true // the unit's own: see pass()
+  :: else ->
+#ifndef M_WAITER_SHOWN_LATE
+     atomic { drain(me); waiting++ }
+     atomic { drain(me); newest = mine }
+#endif
+     atomic { !mutex -> mutex = true }
+     ask(mine, good);
+#ifdef M_WAITER_SHOWN_LATE
+     atomic { drain(me); waiting++ }
+     atomic { drain(me); newest = mine }
+#endif
+     atomic {
+       drain(me);
+       if
+       :: good -> waiting--
+       :: else ->
+          ticket.open = true;
+          ticket.epoch = mine
+       fi;
+       parked = true;
+       mutex = false
+     }
+  fi;
+  mine = 0; seen = 0; i = 0; good = false
 }
 
 // For a ticket that is closed the answer is yes.
@@ -210,7 +237,26 @@ inline ask_ticket(me) {
 
 // ---- UnitCore::invalidate
 
+// Whether the set has to be taken: somebody is inside, or there is something to remove.
+inline look_at_set(me) {
+  // Sequentially consistent.
+  atomic { drain(me); seen = memory[LOCK] }
+#ifdef M_LOCK_NOT_LOOKED_AT
+  seen = 0;
+#endif
+  good = (seen != 0);
+  if
+  :: good
+  :: else ->
+     load(me, ENTRY, seen);
+     good = (seen != 0)
+  fi
+}
+
 inline drop_translations(me) {
+#if defined(M_LOOKED_BEFORE_OVERTAKING) && !defined(WIDE)
+  look_at_set(me);
+#endif
   // Overtake the fills that are under way, then remove what is there.
 #ifdef M_EPOCH_BEFORE_DROP
   atomic { drain(me); epoch++ }
@@ -224,13 +270,21 @@ inline drop_translations(me) {
   atomic { drain(me); generation++ }
 #endif
 #else
-  lock_set(me);
-  load(me, ENTRY, seen);
+#ifndef M_LOOKED_BEFORE_OVERTAKING
+  look_at_set(me);
+#endif
   if
-  :: seen != 0 -> store(me, ENTRY, 0)
-  :: else
+  :: !good // nothing is there, nor will be
+  :: else ->
+     lock_set(me);
+     load(me, ENTRY, seen);
+     if
+     :: seen != 0 -> store(me, ENTRY, 0)
+     :: else
+     fi;
+     store(me, LOCK, 0)
   fi;
-  store(me, LOCK, 0)
+  good = false
 #endif
 }
 
@@ -408,7 +462,7 @@ inline refresh_context(me) {
 
 proctype Device(byte me; byte bursts; bool may_pin) {
   byte oldest, now, version, shown, filled_in, seen, mine, i, rounds;
-  bool good, pinned, keep;
+  bool good, none, pinned, keep;
 #ifdef CTX
   byte context, under, port_changes, port_context;
 #endif
@@ -536,7 +590,7 @@ proctype Device(byte me; byte bursts; bool may_pin) {
 
 proctype Guest() {
   byte seen, mine, i;
-  bool good;
+  bool good, none;
   store(GUEST, STRUCTURE, NEW);
   atomic {
     drain(GUEST);

@@ -100,7 +100,8 @@ class ByteReader {
 
   [[nodiscard]] std::span<const std::byte> take_rest() {
     if (error_) return {};
-    return table_.subspan(std::exchange(read_, end_), end_ - read_);
+    const std::size_t from = std::exchange(read_, end_);
+    return table_.subspan(from, end_ - from);
   }
 
   template <typename Element>
