@@ -10,9 +10,34 @@
 namespace weir::core {
 namespace {
 
-// As whole pages: a pin that holds a part of one is covered.
-[[nodiscard]] AddressRange<Gpa> pages_of(AddressRange<Gpa> range) {
-  return {range.first.page_base(kPageLg2), Gpa(range.last.value() | (kPageSize - 1))};
+// The pages that are private afterwards by what `transition` says, whole: those that it shares are
+// left out, so that they stay within reach all the time and nobody waits for who uses them.
+[[nodiscard]] std::vector<AddressRange<Gpa>> hidden_by(const Transition& transition) {
+  struct Pages {
+    std::uint64_t first, last;
+  };
+  std::vector<Pages> hidden;
+  for (const auto& range : transition.made_private)
+    hidden.push_back({range.first.value() >> kPageLg2, range.last.value() >> kPageLg2});
+  for (const auto& range : transition.made_shared) {
+    // Whole pages only, and the end of the space is the end of one.
+    const std::uint64_t first =
+        (range.first.value() >> kPageLg2) + (range.first.page_offset(kPageLg2) != 0 ? 1 : 0);
+    const std::uint64_t beyond = (range.last.value() >> kPageLg2) +
+                                 (range.last.page_offset(kPageLg2) == kPageSize - 1 ? 1 : 0);
+    if (first >= beyond) continue;
+    std::vector<Pages> left;
+    for (const Pages& pages : hidden) {
+      if (pages.first < first) left.push_back({pages.first, std::min(pages.last, first - 1)});
+      if (pages.last >= beyond) left.push_back({std::max(pages.first, beyond), pages.last});
+    }
+    hidden = std::move(left);
+  }
+  std::vector<AddressRange<Gpa>> ranges;
+  for (const Pages& pages : hidden)
+    ranges.push_back({Gpa(pages.first << kPageLg2),
+                      Gpa(pages.last << kPageLg2 | (kPageSize - 1))});
+  return ranges;
 }
 
 // Whether windows are what it lives by, or would if it were confined.
@@ -105,6 +130,7 @@ Result<Routes::Serials, std::string> Routes::apply(const Transition& transition)
     if (auto why = why_not(turn)) return Failure{std::move(*why)};
   Replaced replaced;
   Gone gone;
+  const std::vector<AddressRange<Gpa>> hidden = hidden_by(transition);
   std::uint64_t number = 0;
   {
     const MutexLock lock(mutex_);
@@ -124,11 +150,11 @@ Result<Routes::Serials, std::string> Routes::apply(const Transition& transition)
         if (port->pool == move.pool) moved.insert(port);
     for (Port* port : moved) replace(*port, replaced);
     if (!WEIR_BUG(kPagesStayShared))
-      gone.memory = core_.turn_pages(transition.made_private, transition.made_shared);
+      gone.memory = core_.turn_pages(hidden, transition.made_shared);
     number = ++transitions_;
   }
-  for (const auto& range : transition.made_private)
-    replaced.covers.push_back({.scope = iotlb::Scope::kHostRange, .host_range = pages_of(range)});
+  for (const auto& range : hidden)
+    replaced.covers.push_back({.scope = iotlb::Scope::kHostRange, .host_range = range});
   // Before the tickets are given: a completion says that everybody has heard of it (L1).
   core_.shadows.replaced(replaced.ports);
   if (!transition.made_private.empty() || !transition.made_shared.empty())

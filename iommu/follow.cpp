@@ -33,7 +33,9 @@ Result<std::unique_ptr<Port>, std::string> Routes::attach(const Topology& topolo
   if (wanted.wish.kind == Wish::Kind::kWindow) {
     pool = PoolId{wanted.wish.index};
     const MutexLock lock(mutex_);
-    pools_[*pool] = declared_[*pool] = window_now(topology, pool->value);
+    // Where it is known already it may have been moved, and others use it there.
+    if (!pools_.contains(*pool))
+      pools_[*pool] = declared_[*pool] = window_now(topology, pool->value);
   }
   auto port = attach(topology.location(function), pool, function);
   if (!port) return Failure{topology.name(function) + ": " + port.error()};
@@ -73,7 +75,8 @@ Routes::Serials Routes::follow(const Topology& topology, std::vector<std::string
   {
     const MutexLock lock(mutex_);
     for (auto& [pool, window] : pools_)
-      if (pool.value < topology.windows().size()) window = window_now(topology, pool.value);
+      if (pool.value < topology.windows().size() && topology.windows()[pool.value].bar)
+        window = declared_[pool] = window_now(topology, pool.value);
     std::vector<Port*> renamed;
     for (Port* port : ports_) {
       if (!port->followed) continue;

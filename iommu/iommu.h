@@ -164,8 +164,9 @@ class Iommu {
   [[nodiscard]] Result<Change, std::string> apply(const Transition& transition);
   // The machine itself has changed: buses were renumbered, BARs moved or switched off, functions
   // plugged or pulled. Functions that follow the topology get what the tables say of them now, and
-  // windows are where their BARs are. Complete once nothing rests on the old ways. `refused`, if
-  // given, gets a sentence for each function that has no place any more (it reaches nothing).
+  // windows that lie in a BAR are where it is. Complete once nothing rests on the old ways.
+  // `refused`, if given, gets a sentence for each function that has no place any more (it reaches
+  // nothing).
   Change follow(const Topology& topology, std::vector<std::string>* refused = nullptr);
   // Machine reset: every unit to power-on state, caches empty, windows as they were declared; pages
   // stay private. REQUIRES: devices stopped.

@@ -155,6 +155,22 @@ TEST_F(Transitions, PagesAndWindowsInOneCompletion) {
       << "its messages are no memory";
 }
 
+// What is shared all along is never out of reach, and who holds it is not waited for.
+TEST_F(Transitions, PagesThatStaySharedAreNotWaitedFor) {
+  (void)apply({.made_private = {page_of(kData + 5 * kPageSize)}});
+  auto pin = port->map(kAt + kPageSize, kPageSize, Access::kWrite).value();
+  EXPECT_TRUE(apply({.made_private = {whole_space<Gpa>()},
+                     .made_shared = {{kData + (kPageSize - 1), kData + (2 * kPageSize)}}})
+                  .complete());
+  EXPECT_EQ(outcome(*port, kAt), FaultReason::kPrivatePage) << "a part of it is not shared";
+  EXPECT_EQ(outcome(*port, kAt + kPageSize), kFine);
+  EXPECT_EQ(outcome(*port, kAt + 2 * kPageSize), FaultReason::kPrivatePage);
+  const Change change = apply({.made_private = {page_of(kData + kPageSize)}});
+  EXPECT_FALSE(change.complete()) << "now it is";
+  pin.release();
+  EXPECT_TRUE(change.complete());
+}
+
 // The same without a window: the bounce buffer is an ordinary address, the function stays on
 // bypass, and what changes is which pages it reaches.
 TEST_F(Transitions, BypassKeepsToSharedPages) {
