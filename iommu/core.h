@@ -254,6 +254,9 @@ inline void note_form(DmaPort::Burst::State& burst, PieceForm form) {
     burst.form = form;
 }
 
+// For a burst that has not met its context yet, or not since it changed: takes over the route's own
+// copy, if that is still good. False: plain requests cannot be answered with it at once.
+bool make_ready(DmaPort::Burst::State& burst);
 // The way of a request (translate.cpp): the numbered steps.
 [[nodiscard]] Result<Translation, Fault> translate(DmaPort::Burst::State& burst,
                                                    const Request& request);

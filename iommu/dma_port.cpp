@@ -46,8 +46,7 @@ using What = RecordedCall::What;
 
 // ---- Burst
 
-DmaPort::Burst::Burst(DmaPort& port)
-    : state_{.port = *port.port_, .slot = port.port_->core.bursts.slot()} {
+DmaPort::Burst::Burst(DmaPort& port) : state_(*port.port_, port.port_->core.bursts.slot()) {
   if (state_.port.recorded) [[unlikely]]
     (state_.recorder = state_.port.core.recorder)->take_turn();
   state_.port.core.bursts.enter(state_.slot);
@@ -57,6 +56,7 @@ DmaPort::Burst::Burst(DmaPort& port)
   if (core::UnitCore* const unit = state_.route->unit; unit != nullptr) {
     state_.changes = &unit->contexts.changes_word();
     state_.iotlb = &unit->iotlb;
+    (void)core::make_ready(state_);
   } else {
     state_.bypasses = state_.route->kind == core::Route::Kind::kBypass;
   }
@@ -184,8 +184,7 @@ std::optional<Translation> DmaPort::peek(Iova iova, Access access,
 }
 
 Result<std::unique_ptr<Listening>, std::string> DmaPort::listen(MapListener& listener) {
-  if (port_->core.recorder != nullptr)
-    return Failure{std::string("the machine is being recorded")};
+  if (port_->core.recorder != nullptr) return Failure{std::string("the machine is being recorded")};
   auto shadow = std::make_unique<core::Shadow>(*port_, listener);
   // A function without a unit has nothing that a guest would announce.
   if (const core::UnitCore* unit = shadow->unit()) {
@@ -206,12 +205,12 @@ Result<std::unique_ptr<Listening>, std::string> DmaPort::listen(MapListener& lis
 Result<Pin, Fault> DmaPort::map(Iova iova, std::uint64_t size, Access access,
                                 const DmaAttributes& attributes) {
   Burst burst(*this);
-  RecordedScope scope(port_->core.recorder,
-                      {.what = What::kPin,
-                       .requester = burst.state_.route->requester,
-                       .pasid = attributes.pasid,
-                       .words = {iova.value(), size, static_cast<std::uint64_t>(access),
-                                 bits_of(attributes)}});
+  RecordedScope scope(
+      port_->core.recorder,
+      {.what = What::kPin,
+       .requester = burst.state_.route->requester,
+       .pasid = attributes.pasid,
+       .words = {iova.value(), size, static_cast<std::uint64_t>(access), bits_of(attributes)}});
   core::note_form(burst.state_, PieceForm::kMap);
   const Request whole = make_request(*burst.state_.route, iova, size, access, attributes);
   if (size == 0 || wraps(iova, size))

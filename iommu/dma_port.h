@@ -144,18 +144,23 @@ class DmaPort {
       std::array<Gpa, kMost> at;
       std::array<std::uint64_t, kMost> word;
     };
-    // What the pipeline keeps between the requests of one burst.
-    struct State {
-      core::Port& port;
-      iotlb::BurstRegistry::Slot& slot;
-      const core::Route* route = nullptr;  // the port's when the burst began
+    // Who asks, as a route keeps it for the bursts to come (iommu/route.h).
+    struct Known {
       iotlb::Context context{};
       std::uint64_t context_changes = 0;  // under which `context` was obtained; 0: none yet
       std::uint32_t context_pasid = iotlb::Context::kNoPasid;
-      std::uint64_t completed = 0;  // bytes of the transfer under way that have landed
-      // What a hit needs of `context`, made ready once: its key in the IOTLB; under which changes
-      // plain requests may be answered with it (0: they may not); their highest address.
-      iotlb::IotlbKey key{};
+      iotlb::IotlbKey key{};  // of `context`, in the unit's IOTLB
+    };
+    // What the pipeline keeps between the requests of one burst.
+    struct State : Known {
+      State(core::Port& of, iotlb::BurstRegistry::Slot& of_thread) : port(of), slot(of_thread) {}
+
+      core::Port& port;
+      iotlb::BurstRegistry::Slot& slot;
+      const core::Route* route = nullptr;  // the port's when the burst began
+      std::uint64_t completed = 0;         // bytes of the transfer under way that have landed
+      // What a hit needs of `context`, made ready once: under which changes plain requests may be
+      // answered with it (0: they may not); their highest address.
       std::uint64_t ready_changes = 0;
       std::uint64_t last_input = 0;
       // What nearly every request asks (at_once.h), where it stands.

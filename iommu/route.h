@@ -11,22 +11,17 @@
 #include <cstdint>
 
 #include "base/ids.h"
+#include "iommu/dma_port.h"
 #include "iommu/window.h"
-#include "iotlb/context.h"
-#include "iotlb/iotlb.h"
 #include "iotlb/published.h"
 
 namespace weir::core {
 
 class UnitCore;
 
-// The route's own copy of the context it used last, good while `changes` is the cache's number.
-struct PortContext {
-  std::uint64_t changes = 0;
-  iotlb::Context context{};
-  std::uint32_t pasid = iotlb::Context::kNoPasid;
-  iotlb::IotlbKey key{};  // of `context`
-};
+// The route's own copy of the context it used last, good while `context_changes` is the cache's
+// number.
+using PortContext = DmaPort::Burst::Known;
 
 struct Route {
   enum class Kind : std::uint8_t {

@@ -38,19 +38,21 @@ using State = DmaPort::Burst::State;
   return finish(burst, request, through_window(route.window, request.iova));
 }
 
-// Makes what was found the burst's own.
-void adopt(State& burst, const PortContext& found) {
-  const Context& context = found.context;
-  burst.context = context;
+// What follows from the context that the burst has.
+void draw_conclusions(State& burst) {
   if (WEIR_BUG(kRightsForgotten)) burst.context.rights = Permissions::read_write();
-  burst.context_changes = found.changes;
-  burst.context_pasid = found.pasid;
-  burst.key = found.key;
-  const bool ready = found.pasid == Context::kNoPasid && has_tables(context) &&
+  const Context& context = burst.context;
+  const bool ready = burst.context_pasid == Context::kNoPasid && has_tables(context) &&
                      !context.privileged && !is_verified(context);
-  burst.ready_changes = ready ? found.changes : 0;
+  burst.ready_changes = ready ? burst.context_changes : 0;
   burst.last_input =
       context.input_bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << context.input_bits) - 1;
+}
+
+// Makes what was found the burst's own.
+void adopt(State& burst, const PortContext& found) {
+  static_cast<PortContext&>(burst) = found;
+  draw_conclusions(burst);
 }
 
 // 4. Context: the burst's own copy, the route's, the unit's, or the guest's structures; whichever
@@ -59,17 +61,17 @@ void adopt(State& burst, const PortContext& found) {
 [[nodiscard]] std::optional<Fault> refresh_context(State& burst, const Request& request,
                                                    std::uint64_t changes) {
   UnitCore& unit = *burst.route->unit;
-  PortContext found{.changes = changes, .pasid = pasid_tag(request)};
+  PortContext found{.context_changes = changes, .context_pasid = pasid_tag(request)};
   // Of a verified one nothing is kept to be found.
   const bool anew = burst.port.core.caches.verified || is_verified(burst.context);
   if (const auto mine = anew ? std::nullopt : burst.route->context.read();
-      mine && mine->changes == changes && mine->pasid == found.pasid) {
+      mine && mine->context_changes == changes && mine->context_pasid == found.context_pasid) {
     adopt(burst, *mine);
     return std::nullopt;
   }
   bool current = true;
   if (const auto cached =
-          anew ? std::nullopt : unit.contexts.find(burst.route->requester, found.pasid)) {
+          anew ? std::nullopt : unit.contexts.find(burst.route->requester, found.context_pasid)) {
     found.context = *cached;
   } else {
     count(burst.slot, Count::kContextReads);
@@ -84,9 +86,10 @@ void adopt(State& burst, const PortContext& found) {
     found.context = *read;
     if (burst.port.core.caches.verified) found.context.coherence = iotlb::Coherence::kVerified;
     // A verified one is read anew for every request: that is how it is compared.
-    current = !is_verified(found.context) &&
-              unit.contexts.fill(changes, burst.route->requester, found.pasid, found.context);
-    if (anew && found.pasid == Context::kNoPasid) remember_words(burst, found.context, trail);
+    current = !is_verified(found.context) && unit.contexts.fill(changes, burst.route->requester,
+                                                                found.context_pasid, found.context);
+    if (anew && found.context_pasid == Context::kNoPasid)
+      remember_words(burst, found.context, trail);
   }
   if (has_tables(found.context) && !is_verified(found.context))
     found.key = unit.iotlb.key_for(tag_of(found.context));
@@ -227,20 +230,22 @@ Fault refuse(State& burst, const Request& request, Outcome booked, FaultReason r
   return fail(burst, request, reason, memory ? Stage::kHostMap : Stage::kNone);
 }
 
-namespace {
-
-// For a burst that has not met its context yet, or not since it changed: takes over the port's own
-// copy, if that is still good.
-[[nodiscard, gnu::noinline]] bool make_ready(State& burst) {
+bool make_ready(State& burst) {
   const UnitCore& unit = *burst.route->unit;
   // The number before the mode: a change of the mode moves it (UnitCore::set_mode).
   const std::uint64_t changes = unit.contexts.changes();
   if (unit.mode() == UnitMode::kOff) return false;
-  const auto mine = burst.route->context.read();
-  if (!mine || mine->changes != changes) return false;
-  adopt(burst, *mine);
+  // Straight to where it stays. What is not whole, or old, is none.
+  if (!burst.route->context.read_into(burst)) burst.context_changes = 0;
+  if (burst.context_changes != changes) {
+    burst.ready_changes = 0;
+    return false;
+  }
+  draw_conclusions(burst);
   return burst.ready_changes == changes;
 }
+
+namespace {
 
 // The way of nearly every request: steps 1 to 5 and 8, where nothing has to be said or done. What
 // is not plain, not allowed, or not found here goes the whole way below, which asks it all again.
@@ -248,8 +253,7 @@ namespace {
                                             Access access, Translation& t) {
   Port& port = burst.port;
   // Acquire: as in translate.
-  if (!port.open.load(std::memory_order_acquire) || kInterruptRange.contains(iova))
-      [[unlikely]]
+  if (!port.open.load(std::memory_order_acquire) || kInterruptRange.contains(iova)) [[unlikely]]
     return false;
   const Route& route = *burst.route;
   Answer answer;
@@ -369,10 +373,10 @@ namespace {
   Recorder* const recorder = burst.recorder;
   if (recorder != nullptr) recorder->before_piece(request, burst.form);
   // Acquire: as in translate.
-  auto result = burst.port.bus_master.load(std::memory_order_acquire)
-                    ? translate_asked(burst, request)
-                    : Result<Translation, Fault>(
-                          Failure{fail(burst, request, FaultReason::kBusMasterOff)});
+  auto result =
+      burst.port.bus_master.load(std::memory_order_acquire)
+          ? translate_asked(burst, request)
+          : Result<Translation, Fault>(Failure{fail(burst, request, FaultReason::kBusMasterOff)});
   if (recorder != nullptr) recorder->after_piece(request, burst.form, result);
   return result;
 }

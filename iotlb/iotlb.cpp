@@ -32,8 +32,8 @@ Iotlb::Iotlb(const IotlbOptions& options)
     own_ways_ = std::make_unique<Way[]>(count);
     ways_ = own_ways_.get();
     slot_mask_ = count - 1;
+    slot_bits_ = static_cast<unsigned>(std::countr_zero(count));
     set_mask_ = count / kWays - 1;
-    set_bits_ = static_cast<unsigned>(std::countr_zero(count / kWays));
     // All of them in half the time that a generation's number takes to come back.
     const std::uint64_t flushes = (generation_mask_ + 1) / 2;
     swept_at_once_ = (count + flushes - 1) / flushes;
@@ -52,10 +52,18 @@ IotlbKey Iotlb::make_key(Tag tag, Lineage& domain, Lineage* pasid) const {
                    pasid == nullptr || pasid == &domain ? &kNeverFlushed : &pasid->generation};
   // Relaxed: a size that appears later is found by look_closely.
   const std::uint64_t sizes = domain.sizes.load(std::memory_order_relaxed);
-  if (sizes != 0) key.page_lg2 = static_cast<std::uint8_t>(std::countr_zero(sizes));
-  key.tag = words::make_tag(tag, key.page_lg2);
-  key.seed = seed_of(tag, key.page_lg2);
+  look_first_for(key, tag,
+                 sizes == 0 ? kPageLg2 : static_cast<std::uint8_t>(std::countr_zero(sizes)));
   return key;
+}
+
+void Iotlb::look_first_for(IotlbKey& key, Tag tag, std::uint8_t page_lg2) const {
+  key.page_lg2 = page_lg2;
+  key.tag = words::make_tag(tag, page_lg2);
+  key.seed = seed_of(tag, page_lg2);
+  // Cut off where there is no such block: the first look then fails for the upper half of all
+  // addresses, and a closer one does not.
+  key.block_lg2 = static_cast<std::uint8_t>(std::min(63U, page_lg2 + slot_bits_));
 }
 
 IotlbKey Iotlb::key_for(Tag tag) {
@@ -119,12 +127,7 @@ std::optional<Hit> Iotlb::look_closely(IotlbKey& key, Iova iova) {
   const auto found = find(key, iova);
   if (!found) return std::nullopt;
   mark(*found->way);
-  if (found->page_lg2 != key.page_lg2) {
-    const Tag tag = key.plain();
-    key.page_lg2 = found->page_lg2;
-    key.tag = words::make_tag(tag, found->page_lg2);
-    key.seed = seed_of(tag, found->page_lg2);
-  }
+  if (found->page_lg2 != key.page_lg2) look_first_for(key, key.plain(), found->page_lg2);
   return Look::hit_of(found->output, iova, found->page_lg2);
 }
 

@@ -54,6 +54,7 @@ struct IotlbKey {
   Lineage* pasid = nullptr;   // null: the tag has none
   const std::atomic<std::uint64_t>* pasid_generation = nullptr;
   std::uint8_t page_lg2 = kPageLg2;
+  std::uint8_t block_lg2 = 63;  // of as many such pages as there are places, see Iotlb::slot_of
 
   [[nodiscard]] Tag plain() const { return words::tag_of(tag); }
 };
@@ -84,7 +85,9 @@ class Iotlb {
   [[nodiscard, gnu::always_inline]] bool look_at_once(const IotlbKey& key, Iova iova, Hit& hit) {
     const std::uint8_t lg2 = key.page_lg2;
     const std::uint64_t number = iova.value() >> lg2;
-    Way& way = ways_[slot_of(number, key.seed)];
+    // As slot_of, but that the block's number is not made of the page's.
+    const std::uint64_t turn = (iova.value() >> key.block_lg2) * kSpread >> 32;
+    Way& way = ways_[(number ^ turn ^ key.seed) & slot_mask_];
     const Look look = Look::at(way, key.tag, number << lg2, generation_of(key) & generation_mask_);
     if (!look.hit()) [[unlikely]]
       return false;
@@ -155,7 +158,7 @@ class Iotlb {
   // The place of a page. Pages of an aligned block as large as the cache have different ones,
   // because a guest hands out neighbouring pages; every block is turned by a number of its own.
   [[nodiscard]] std::uint64_t slot_of(std::uint64_t page_number, std::uint64_t seed) const {
-    const std::uint64_t turn = (page_number & ~slot_mask_) * kSpread >> 32;
+    const std::uint64_t turn = (page_number >> slot_bits_) * kSpread >> 32;
     return (page_number ^ turn ^ seed) & slot_mask_;
   }
   // The ways of a set, in the order in which a page of the place prefers them: its own, the other
@@ -172,11 +175,6 @@ class Iotlb {
       if (is(*in_order[2])) return in_order[2];
       if (is(*in_order[3])) return in_order[3];
       return nullptr;
-    }
-    // What `of` says of each of them, taken together.
-    template <typename Of>
-    [[nodiscard, gnu::always_inline]] std::uint64_t all(Of of) const {
-      return of(*in_order[0]) | of(*in_order[1]) | of(*in_order[2]) | of(*in_order[3]);
     }
   };
   [[nodiscard, gnu::always_inline]] Ways ways_from(std::uint64_t slot) const {
@@ -218,6 +216,7 @@ class Iotlb {
   };
   [[nodiscard]] std::optional<Found> find(const IotlbKey& key, Iova iova) const;
   [[nodiscard]] IotlbKey make_key(Tag tag, Lineage& domain, Lineage* pasid) const;
+  void look_first_for(IotlbKey& key, Tag tag, std::uint8_t page_lg2) const;
   // Nothing if the tag is unknown here.
   [[nodiscard]] std::optional<IotlbKey> known_key(Tag tag) const;
 
@@ -267,8 +266,8 @@ class Iotlb {
   Way* ways_;  // way w of set s is at s + w * sets; ones that are always empty where there is
                // nothing
   std::uint64_t slot_mask_ = 0;
+  unsigned slot_bits_ = 0;
   std::uint64_t set_mask_ = 0;
-  unsigned set_bits_ = 0;
   std::uint64_t generation_mask_ = 0;
   std::uint64_t swept_at_once_ = 0;  // ways
   bool off_ = false;

@@ -17,7 +17,8 @@ namespace weir::iotlb {
 class Iotlb::Set {
  public:
   // The set that the place `slot` belongs to.
-  [[gnu::always_inline]] Set(Iotlb& iotlb, std::uint64_t slot) : iotlb_(iotlb), slot_(slot) {
+  [[gnu::always_inline]] Set(Iotlb& iotlb, std::uint64_t slot)
+      : iotlb_(iotlb), slot_(slot), first_(&iotlb.ways_[slot & iotlb.set_mask_]) {
     // Sequentially consistent: pairs with may_hold(). Acquires what the release in the destructor
     // published, so the ways are read as last written.
     while (lock().exchange(1, std::memory_order_seq_cst) != 0) {
@@ -48,9 +49,10 @@ class Iotlb::Set {
         [&](const Way& way) { return way.page.load(std::memory_order_relaxed) == words.page; });
     // Mostly nothing is to be looked for: all ways are of this tag and alive. Then one makes room
     // and stays counted in the new one's stead.
-    if (same == nullptr && ways.all([&](const Way& way) { return difference(way, words); }) == 0)
-        [[likely]] {
-      settle(iotlb_, slot_, choose_victim(iotlb_, slot_, ways), words);
+    if (same == nullptr &&
+        ways.first([&](const Way& way) { return !is_of(way, words); }) == nullptr) [[likely]] {
+      const std::uint64_t sets = iotlb_.set_mask_ + 1;
+      settle(first_, sets, choose_victim(first_, sets, ways), words);
       return FillResult::kEvicted;
     }
     return put_closely(iotlb_, slot_, words, owner, now);
@@ -65,7 +67,7 @@ class Iotlb::Set {
   std::uint64_t remove(const Invalidation& what) {
     std::uint64_t removed = 0;
     for (std::size_t w = 0; w < kWays; ++w) {
-      Way& way = way_at(iotlb_, slot_, w);
+      Way& way = way_at(w);
       if (const auto tag = covered_tag(way, what)) removed += remove(iotlb_, way, *tag) ? 1 : 0;
     }
     return removed;
@@ -73,7 +75,7 @@ class Iotlb::Set {
 
   void remove_dead() {
     for (std::size_t w = 0; w < kWays; ++w) {
-      Way& way = way_at(iotlb_, slot_, w);
+      Way& way = way_at(w);
       const std::uint64_t tag = way.tag.load(std::memory_order_relaxed);
       if (tag != 0 && is_dead(iotlb_, way, words::tag_of(tag)))
         way.tag.store(0, std::memory_order_release);
@@ -85,11 +87,11 @@ class Iotlb::Set {
   [[nodiscard]] static bool may_hold(Iotlb& iotlb, std::uint64_t slot, const Invalidation& what) {
     // Sequentially consistent: a fill that takes the set later looks for our number later still and
     // is refused; what an earlier one has written is read below.
-    if (way_at(iotlb, slot, 0).of_set.load(std::memory_order_seq_cst) != 0 &&
-        !WEIR_BUG(kSetNotLookedAt))
-      return true;
+    const Way* const set = &iotlb.ways_[slot & iotlb.set_mask_];
+    if (set->of_set.load(std::memory_order_seq_cst) != 0 && !WEIR_BUG(kSetNotLookedAt)) return true;
+    const std::uint64_t sets = iotlb.set_mask_ + 1;
     for (std::size_t w = 0; w < kWays; ++w)
-      if (covered_tag(way_at(iotlb, slot, w), what)) return true;
+      if (covered_tag(set[w * sets], what)) return true;
     return false;
   }
 
@@ -106,11 +108,10 @@ class Iotlb::Set {
     return entry.tag;
   }
 
-  // 0: a way of the same tag and generation.
-  [[nodiscard, gnu::always_inline]] static std::uint64_t difference(const Way& way,
-                                                                    const Words& words) {
-    return (way.tag.load(std::memory_order_relaxed) ^ words.tag) |
-           (std::uint64_t{way.generation.load(std::memory_order_relaxed)} ^ words.generation);
+  // Whether a way is of the same tag and generation.
+  [[nodiscard, gnu::always_inline]] static bool is_of(const Way& way, const Words& words) {
+    return way.tag.load(std::memory_order_relaxed) == words.tag &&
+           way.generation.load(std::memory_order_relaxed) == words.generation;
   }
 
   // Wherever there is something to be looked for. By value, so that put() keeps all in registers.
@@ -118,11 +119,13 @@ class Iotlb::Set {
                                                              Words words, Owner owner,
                                                              Generations now) {
     const Ways ways = iotlb.ways_from(slot);
+    Way* const set = &iotlb.ways_[slot & iotlb.set_mask_];
+    const std::uint64_t sets = iotlb.set_mask_ + 1;
     Way* to = ways.first([&](const Way& way) {
       return ((way.tag.load(std::memory_order_relaxed) ^ words.tag) |
               (way.page.load(std::memory_order_relaxed) ^ words.page)) == 0;
     });
-    if (to != nullptr && difference(*to, words) == 0) {
+    if (to != nullptr && is_of(*to, words)) {
       rewrite(*to, words);
       return FillResult::kReplaced;
     }
@@ -133,25 +136,27 @@ class Iotlb::Set {
     // Counted before it can be found: a flush that takes the entry has then counted it.
     if (to != nullptr) {
       if (!iotlb.count_in(owner, now)) return FillResult::kRefused;
-      settle(iotlb, slot, *to, words);
+      settle(set, sets, *to, words);
       return FillResult::kFilled;
     }
-    to = &choose_victim(iotlb, slot, ways);
-    if (difference(*to, words) != 0) {
+    to = &choose_victim(set, sets, ways);
+    if (!is_of(*to, words)) {
       if (!iotlb.count_in(owner, now)) return FillResult::kRefused;
       (void)remove(iotlb, *to, words::tag_of(to->tag.load(std::memory_order_relaxed)));
     }
-    settle(iotlb, slot, *to, words);
+    settle(set, sets, *to, words);
     return FillResult::kEvicted;
   }
 
-  static void settle(Iotlb& iotlb, std::uint64_t slot, Way& to, const Words& words) {
+  // `set` is its first way, and `sets` the distance of the others.
+  static void settle(Way* set, std::uint64_t sets, Way& to, const Words& words) {
     rewrite(to, words);
     // Nobody has used it yet: what is only passing through pushes out its own kind.
     to.used.store(0, std::memory_order_relaxed);
-    const auto distance = static_cast<std::uint64_t>(&to - &way_at(iotlb, slot, 0));
-    filled_last(iotlb, slot)
-        .store(static_cast<std::uint8_t>(distance >> iotlb.set_bits_), std::memory_order_relaxed);
+    const auto distance = static_cast<std::uint64_t>(&to - set);
+    const unsigned number = (distance >= sets ? 1U : 0U) + (distance >= 2 * sets ? 1U : 0U) +
+                            (distance >= 3 * sets ? 1U : 0U);
+    filled_last(set, sets).store(static_cast<std::uint8_t>(number), std::memory_order_relaxed);
   }
 
   static void rewrite(Way& way, const Words& words) {
@@ -191,7 +196,7 @@ class Iotlb::Set {
   [[nodiscard]] static Way* find_dead(const Iotlb& iotlb, const Ways& ways, const Words& mine) {
     return ways.first([&](const Way& way) {
       const std::uint64_t tag = way.tag.load(std::memory_order_relaxed);
-      return tag == mine.tag ? difference(way, mine) != 0 : is_dead(iotlb, way, words::tag_of(tag));
+      return tag == mine.tag ? !is_of(way, mine) : is_dead(iotlb, way, words::tag_of(tag));
     });
   }
 
@@ -199,9 +204,9 @@ class Iotlb::Set {
   // were, the one that came last: a device that uses what it fills must not get at another's, one
   // way after the other. Then, and after so many that nobody may want the used ones any more, all
   // begin anew.
-  [[nodiscard, gnu::always_inline]] static Way& choose_victim(Iotlb& iotlb, std::uint64_t slot,
+  [[nodiscard, gnu::always_inline]] static Way& choose_victim(Way* set, std::uint64_t sets,
                                                               const Ways& ways) {
-    std::atomic<std::uint8_t>& evictions = way_at(iotlb, slot, 1).of_set;
+    std::atomic<std::uint8_t>& evictions = set[sets].of_set;
     const auto count = static_cast<std::uint8_t>(evictions.load(std::memory_order_relaxed) + 1);
     Way* const unused =
         ways.first([](const Way& way) { return way.used.load(std::memory_order_relaxed) == 0; });
@@ -209,24 +214,23 @@ class Iotlb::Set {
     evictions.store(forget ? 0 : count, std::memory_order_relaxed);
     if (forget)
       for (std::size_t w = 0; w < kWays; ++w)
-        way_at(iotlb, slot, w).used.store(0, std::memory_order_relaxed);
-    return unused != nullptr
-               ? *unused
-               : way_at(iotlb, slot, filled_last(iotlb, slot).load(std::memory_order_relaxed));
+        set[w * sets].used.store(0, std::memory_order_relaxed);
+    return unused != nullptr ? *unused
+                             : set[filled_last(set, sets).load(std::memory_order_relaxed) * sets];
   }
 
-  [[nodiscard]] static Way& way_at(const Iotlb& iotlb, std::uint64_t slot, std::uint64_t number) {
-    return iotlb.ways_[(slot & iotlb.set_mask_) + (number << iotlb.set_bits_)];
+  [[nodiscard]] Way& way_at(std::uint64_t number) const {
+    return first_[number * (iotlb_.set_mask_ + 1)];
   }
   // Spread over the ways: the lock, how many were pushed out, which way was filled last.
-  [[nodiscard]] std::atomic<std::uint8_t>& lock() const { return way_at(iotlb_, slot_, 0).of_set; }
-  [[nodiscard]] static std::atomic<std::uint8_t>& filled_last(const Iotlb& iotlb,
-                                                              std::uint64_t slot) {
-    return way_at(iotlb, slot, 2).of_set;
+  [[nodiscard]] std::atomic<std::uint8_t>& lock() const { return first_->of_set; }
+  [[nodiscard]] static std::atomic<std::uint8_t>& filled_last(Way* set, std::uint64_t sets) {
+    return set[2 * sets].of_set;
   }
 
   Iotlb& iotlb_;
   const std::uint64_t slot_;
+  Way* const first_;
 };
 
 }  // namespace weir::iotlb

@@ -5,6 +5,7 @@
 // where a lost write costs a later lookup.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -32,6 +33,20 @@ class Published {
     T value;
     std::memcpy(static_cast<void*>(&value), words.data(), sizeof value);
     return value;
+  }
+
+  // The same into `to`, which is not a value if the answer is false.
+  [[nodiscard]] bool read_into(T& to) const {
+    // Orders as in read().
+    const std::uint64_t before = sequence_.load(std::memory_order_acquire);
+    if (before % 2 != 0 || before == 0) return false;
+    auto* const bytes = reinterpret_cast<std::byte*>(&to);
+    for (std::size_t i = 0; i < kWords; ++i) {
+      const std::uint64_t word = words_[i].load(std::memory_order_acquire);
+      std::memcpy(bytes + i * sizeof word, &word,
+                  std::min(sizeof word, sizeof to - i * sizeof word));
+    }
+    return sequence_.load(std::memory_order_relaxed) == before;
   }
 
   void write(const T& value) {

@@ -23,7 +23,7 @@
 
 #include "iotlb/entry.h"
 #include "iotlb/invalidation.h"
-#include "iotlb/iotlb_set.h"
+#include "iotlb/iotlb_way.h"
 
 namespace weir::iotlb {
 
