@@ -88,7 +88,8 @@ Result<Done, Fault> send_interrupt(Port& port, Msi msi) {
   IommuCore& core = port.core;
   auto& slot = core.bursts.slot();
   core.bursts.enter(slot);
-  State burst{.port = port, .slot = slot, .route = &port.route()};
+  State burst(port, slot);
+  burst.route = &port.route();
   if (port.recorded) burst.recorder = core.recorder;
   const Request request =
       make_request(*burst.route, Iova(msi.address), sizeof msi.data, Access::kWrite, {});
