@@ -49,10 +49,11 @@ Session::Answer Session::handle(Message message) {
 
 Session::Answer Session::negotiate(const Message& message) {
   const auto version = message.fixed<Version>();
-  const bool data_ends =
-      message.payload.size() == sizeof(Version) || message.payload.back() == std::byte{0};
-  if (message.header.command != static_cast<std::uint16_t>(Command::kVersion) || !version ||
-      !data_ends || !message.fds.empty())
+  // Behind the numbers come none or a text that ends.
+  const bool whole = version && (message.payload.size() == sizeof(Version) ||
+                                 message.payload.back() == std::byte{0});
+  if (message.header.command != static_cast<std::uint16_t>(Command::kVersion) || !whole ||
+      !message.fds.empty())
     return {.reply = make_error(message.header, EINVAL), .end = true};
   if (version->major != 0) return {.reply = make_error(message.header, ENOTSUP), .end = true};
   negotiated_ = true;

@@ -62,8 +62,8 @@ void check(const Result<Parsed, TableError>& parsed, Bytes bytes, const Write& w
 // Most inputs have the right signature, length and checksum, so that what lies behind is reached.
 [[nodiscard]] std::vector<std::byte> table_of(const std::uint8_t* data, std::size_t size,
                                               const char* signature, bool mend) {
-  std::vector<std::byte> table(size);
-  std::memcpy(table.data(), data, size);
+  const auto given = std::as_bytes(std::span(data, size));
+  std::vector<std::byte> table(given.begin(), given.end());
   constexpr std::size_t kHeader = 36;
   if (!mend || size < kHeader) return table;
   std::memcpy(table.data(), signature, 4);
@@ -78,8 +78,8 @@ void check(const Result<Parsed, TableError>& parsed, Bytes bytes, const Write& w
 
 [[nodiscard]] std::vector<std::byte> tree_of(const std::uint8_t* data, std::size_t size,
                                              bool mend) {
-  std::vector<std::byte> tree(size);
-  std::memcpy(tree.data(), data, size);
+  const auto given = std::as_bytes(std::span(data, size));
+  std::vector<std::byte> tree(given.begin(), given.end());
   constexpr std::size_t kHeader = 40;
   if (!mend || size < kHeader) return tree;
   const auto put = [&tree](std::size_t at, std::size_t value) {

@@ -61,6 +61,27 @@ TEST_F(HostileClientTest, AHeaderThatIsNoneEndsTheConversation) {
   expect_serving(true);
 }
 
+// Found by the fuzzer: a first message that says nothing, or breaks off in the version.
+TEST_F(HostileClientTest, AVersionThatIsNoneEndsTheConversation) {
+  for (const std::uint32_t bytes : {0u, 1u, 3u}) {
+    FileDescriptor end;
+    Client client = Client::pair(end);
+    PlainFunction* made = nullptr;
+    auto function = std::make_unique<PlainFunction>(&made);
+    ASSERT_TRUE(server.add_connected({Requester::from_bdf(0, 5 + bytes, 0), {}},
+                                     std::move(function), std::move(end)));
+    Bytes message;
+    message.u16(1).u16(1).u32(16 + bytes).u32(0).u32(0);
+    auto sent = message.get();
+    sent.resize(16 + bytes);
+    client.send_raw(sent);
+    run();
+    EXPECT_NE(error_of(client.receive()), 0) << bytes;
+    EXPECT_TRUE(client.hung_up()) << bytes;
+  }
+  expect_serving(true);
+}
+
 TEST_F(HostileClientTest, MessagesMayComeInPieces) {
   Bytes whole;
   whole.u16(7).u16(kRegionRead).u32(32).u32(0).u32(0).u64(0).u32(0).u32(4);

@@ -115,14 +115,15 @@ class Reader {
           {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)});
       return;
     }
-    std::optional<std::uint32_t> start;
-    for (std::uint32_t bdf = 0; bdf <= 0x10000; ++bdf) {
-      const bool in = bdf <= 0xffff && first <= (bdf & mask) && (bdf & mask) <= last;
-      if (in && !start) start = bdf;
-      if (in || !start) continue;
+    const auto is_in = [&](std::uint32_t bdf) {
+      return bdf <= 0xffff && first <= (bdf & mask) && (bdf & mask) <= last;
+    };
+    for (std::uint32_t bdf = 0; bdf <= 0xffff; ++bdf) {
+      if (!is_in(bdf)) continue;
+      const std::uint32_t start = bdf;
+      while (is_in(bdf + 1)) ++bdf;
       unit.functions.push_back(
-          {static_cast<std::uint16_t>(*start), static_cast<std::uint16_t>(bdf - 1)});
-      start.reset();
+          {static_cast<std::uint16_t>(start), static_cast<std::uint16_t>(bdf)});
     }
   }
 
