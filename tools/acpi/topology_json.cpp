@@ -150,7 +150,9 @@ class Reader {
     const Json* const json = o.find("wish");
     if (json == nullptr || *json == "bypass") return Wish::bypass();
     if (json->is_object() && json->size() == 1) {
-      const auto& [kind, name] = *json->items().begin();
+      const auto only = json->begin();
+      const std::string& kind = only.key();
+      const Json& name = only.value();
       if (name.is_string() && kind == "unit")
         return Wish::unit(look_up(o, "wish", units_, name.get<std::string>()));
       if (name.is_string() && kind == "window")
