@@ -35,7 +35,10 @@ done
 # The host's own mirror of Debian; its settings for proxies hold as well, since apt reads them.
 mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)' 2>/dev/null |
   awk -F'|' '$1 == "Debian" && $2 == "Debian" && $3 == "main" { print $4; exit }')
-: "${mirror:=http://deb.debian.org/debian}"
+# Where no list has been fetched yet, nothing says whose an entry is: the first that is no security one.
+[[ -n $mirror ]] || mirror=$(apt-get indextargets --format '$(COMPONENT)|$(REPO_URI)' 2>/dev/null |
+  awk -F'|' '$1 == "main" && $2 !~ /security/ { print $2; exit }')
+[[ -n $mirror ]] || unavailable "apt knows no mirror of Debian here"
 
 rm -rf "$apt" "$folder/root" "$folder"/kernel-* "$folder/stamp"
 mkdir -p "$apt"/{etc,debs,lists/partial,cache/archives/partial} "$folder/root"
