@@ -35,7 +35,8 @@ class Published {
     return value;
   }
 
-  // The same into `to`, which is not a value if the answer is false.
+  // The same into `to`, which is not a value if the answer is false. REQUIRES: where `to` is a base
+  // class, no member of the derived one lies in its last padding, which is written as well.
   [[nodiscard]] bool read_into(T& to) const {
     // Orders as in read().
     const std::uint64_t before = sequence_.load(std::memory_order_acquire);
@@ -46,6 +47,7 @@ class Published {
       std::memcpy(bytes + i * sizeof word, &word,
                   std::min(sizeof word, sizeof to - i * sizeof word));
     }
+    // Relaxed: ordered after the words because those are acquire.
     return sequence_.load(std::memory_order_relaxed) == before;
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The options of a AMD-Vi unit as a list of numbers and back, in the order of options.h: what a
+// The options of an AMD-Vi unit as a list of numbers and back, in the order of options.h: what a
 // recording keeps of them. New options go to the end, and a list that is too short leaves their
 // defaults.
 //
