@@ -27,11 +27,11 @@ constexpr std::uint64_t kRw = std::uint64_t{3} << 61;
 class Machine : public weir::fuzz::RegisterMachine<Unit> {
  public:
   explicit Machine(const Options& options)
-      : RegisterMachine(ivrs_parser(),
-                        build_ivrs({{{.register_base = kBase, .rest_of_segment = true}}},
-                                   {.unit = options})
-                            .value(),
-                        kBase, options, {0x0010, 0x0018}) {
+      : RegisterMachine(
+            ivrs_parser(),
+            build_ivrs({{{.register_base = kBase, .rest_of_segment = true}}}, {.unit = options})
+                .value(),
+            kBase, options, {0x0010, 0x0018}) {
     unit_->set_msi(Msi{.address = 0xfee00000, .data = 0x41});
   }
 

@@ -101,7 +101,8 @@ class RegisterMachine {
   void put(std::uint64_t at, std::uint64_t word) { (void)memory_->store64(Hpa(at), word); }
 
   // Mostly one of the interesting registers, sometimes any offset below `most`.
-  void write_register(Bytes& bytes, std::span<const std::uint16_t> interesting, std::uint64_t most) {
+  void write_register(Bytes& bytes, std::span<const std::uint16_t> interesting,
+                      std::uint64_t most) {
     const std::uint64_t which = bytes.take();
     const std::uint64_t at =
         which < 0xf0 ? interesting[which % interesting.size()] : bytes.take(2) % most;
@@ -120,7 +121,8 @@ class RegisterMachine {
     const std::uint64_t how = bytes.take();
     DmaPort& port = *ports_[how & 1];
     DmaAttributes attributes;
-    if ((how & 2) != 0) attributes.pasid = Pasid{static_cast<std::uint32_t>(bytes.take(3)) & 0xfffff};
+    if ((how & 2) != 0)
+      attributes.pasid = Pasid{static_cast<std::uint32_t>(bytes.take(3)) & 0xfffff};
     attributes.privileged = (how & 4) != 0;
     attributes.execute = (how & 8) != 0;
     if ((how & 0x30) == 0x30) attributes.address_type = AddressType::kTranslated;
@@ -139,12 +141,14 @@ class RegisterMachine {
   void message(Bytes& bytes) {
     const std::uint64_t how = bytes.take();
     DmaPort& port = *ports_[how & 1];
-    const Msi msi{0xfee00000 | (bytes.take(3) & 0xffffc), static_cast<std::uint32_t>(bytes.take(2))};
+    const Msi msi{0xfee00000 | (bytes.take(3) & 0xffffc),
+                  static_cast<std::uint32_t>(bytes.take(2))};
     if ((how & 2) != 0) {
       (void)iommu_.resolve_msi(port.requester(), msi.address, msi.data);
       return;
     }
-    const std::array data{std::byte(msi.data), std::byte(msi.data >> 8), std::byte(0), std::byte(0)};
+    const std::array data{std::byte(msi.data), std::byte(msi.data >> 8), std::byte(0),
+                          std::byte(0)};
     (void)port.write(Iova(msi.address), data);
   }
 
