@@ -6,6 +6,7 @@
 
 #include "bench/flush_cases.h"
 #include "bench/replay_cases.h"
+#include "bench/strict_guest.h"
 #include "bench/walk_cases.h"
 
 namespace weir::bench {
@@ -76,8 +77,23 @@ constexpr Goal kGoals[] = {
     {"G11", "cold nested miss / bare nested walk, 4 GiB", kAtMost, 1.3, 0, kColdNestedRandom,
      kBareNestedRandom},
     {.id = "G12",
-     .quantity = "strict nested guest, 2 cores, lookups/s",
-     .goal_in_words = ">= 70 M with 7.9 M misses/s"},
+     .quantity = "strict nested guest, 2 cores, M lookups/s",
+     .bound = kAtLeast,
+     .goal = 70,
+     .numerator = kStrictLookups,
+     .of = Of::kAmount},
+    {.id = "G12",
+     .quantity = "of it: M misses/s",
+     .bound = kAtLeast,
+     .goal = 7.9,
+     .numerator = kStrictMisses,
+     .of = Of::kAmount},
+    {.id = "G12",
+     .quantity = "and M flushes/s, completed every 64",
+     .bound = kAtLeast,
+     .goal = 0.78,
+     .numerator = kStrictFlushes,
+     .of = Of::kAmount},
     {"G13", "verified hit / hit, one stage, tables in cache", kAtMost, 4, 0, kVerifiedFew, kHitFew},
     {.id = "G14",
      .quantity = "recording replayed, M translations/s, one core",
