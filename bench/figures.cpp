@@ -168,7 +168,6 @@ Figure make_count(const Goal& goal, std::span<const Measured> measured) {
 
 Figure make_figure(const Goal& goal, std::span<const Measured> measured) {
   Figure figure{.goal = &goal};
-  if (!goal.built()) return figure;
   if (goal.of != Of::kTime) return make_count(goal, measured);
   figure.numerator_ns = median_of(measured, goal.numerator, figure.trouble);
   figure.denominator_ns = median_of(measured, goal.denominator, figure.trouble);
@@ -197,8 +196,6 @@ std::string_view to_string(FigureState state) {
       return "met";
     case FigureState::kNotMet:
       return "not met";
-    case FigureState::kNotYet:
-      return "not yet";
     case FigureState::kNotMeasured:
       return "not measured";
   }
@@ -222,8 +219,7 @@ std::vector<Figure> make_figures(std::span<const Measured> measured,
 
 bool required_are_met(std::span<const Figure> figures) {
   return std::all_of(figures.begin(), figures.end(), [](const Figure& figure) {
-    return !is_required(*figure.goal) || figure.state == FigureState::kMet ||
-           figure.state == FigureState::kNotYet;
+    return !is_required(*figure.goal) || figure.state == FigureState::kMet;
   });
 }
 
