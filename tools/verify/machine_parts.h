@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "iommu/iommu.h"
+#include "tools/verify/case_parts.h"
 #include "tools/verify/fields.h"
 #include "tools/verify/guest_ram.h"
 #include "tools/verify/machine.h"
-#include "tools/verify/vtd_case.h"
 
 namespace weir::verify {
 
