@@ -25,12 +25,6 @@ if(WEIR_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND WEIR_WARNINGS -Wno-maybe-uninitialized)
 endif()
 
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # Up to a gigabyte the compiler frees nothing: looking through what a test file instantiates, again
-  # and again, is a tenth of the time it takes.
-  add_compile_options(--param=ggc-min-heapsize=1000000)
-endif()
-
 if(WEIR_SANITIZE)
   # Directory-wide, because a sanitizer that misses one translation unit misses its races and
   # overflows without saying so.
