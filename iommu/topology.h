@@ -82,9 +82,10 @@ struct Function {
   bool ari = false;                    // devfn is a function number of 8 bits of device 0
   bool present = true;                 // false: an empty slot, declared ahead
   Wish wish{};
-  std::uint8_t secondary = 0;            // of a bridge: buses below, as the guest numbers them now
-  std::uint8_t subordinate = 0;          //
-  bool isolates = true;                  // has ACS with SV, RR, CR and UF, or needs none (endpoint)
+  std::uint8_t secondary = 0;    // of a bridge: buses below, as the guest numbers them now
+  std::uint8_t subordinate = 0;  //
+  // Has ACS with SV, RR, CR and UF, or needs none (endpoint). Conventional functions never do.
+  bool isolates = true;
   std::uint8_t phantom_bits = 0;         // 0…3 high bits of its function number that it may vary
   std::optional<std::uint16_t> alias{};  // asks under this number instead (a quirk)
   std::optional<FunctionId> physical{};  // of a virtual function: its physical one

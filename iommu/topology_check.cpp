@@ -40,7 +40,9 @@ std::vector<std::vector<FunctionId>> Topology::groups() const {
     const Requester as = requester({i});
     const auto [same, first] = by_requester.emplace(std::uint32_t{as.segment} << 16 | as.bdf, i);
     if (!first) sets.join(i, same->second);
-    if (!function.isolates && !function.physical) {
+    // ACS is of PCI Express: a conventional function has none, whatever is said of it.
+    const bool isolates = function.isolates && function.kind != FunctionKind::kConventional;
+    if (!isolates && !function.physical) {
       const std::uint64_t bus = function.bridge ? std::uint64_t{function.bridge->value} + 1
                                                 : std::uint64_t{function.root} << 32;
       const unsigned device = function.ari ? 0 : function.devfn >> 3;

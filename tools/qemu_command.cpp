@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/qemu_command.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace weir::tools {
@@ -21,6 +22,23 @@ namespace {
   return all;
 }
 
+// QEMU reads it as hexadecimal.
+[[nodiscard]] std::string slot_of(Requester function) {
+  constexpr const char* kDigits = "0123456789abcdef";
+  std::string text;
+  if (function.device() >= 16) text += '1';
+  text += kDigits[function.device() % 16];
+  return text + "." + std::to_string(function.function());
+}
+
+// QEMU wants it of every function of such a slot.
+[[nodiscard]] bool shares_its_slot(const vfio_user::Machine& machine, Requester function) {
+  return function.function() != 0 ||
+         std::ranges::any_of(machine.connections(), [&](const auto& other) {
+           return other.function != function && other.function.device() == function.device();
+         });
+}
+
 }  // namespace
 
 std::string qemu_command(const std::string& qemu, const ServeConfig& config,
@@ -39,10 +57,9 @@ std::string qemu_command(const std::string& qemu, const ServeConfig& config,
       "-no-reboot"};
   for (const auto& connection : machine.connections()) {
     nlohmann::ordered_json device{{"driver", "vfio-user-pci"},
-                                  {"addr", std::to_string(connection.function.device()) + "." +
-                                               std::to_string(connection.function.function())},
+                                  {"addr", slot_of(connection.function)},
                                   {"socket", {{"type", "unix"}, {"path", connection.socket}}}};
-    if (connection.function.function() != 0) device["multifunction"] = true;
+    if (shares_its_slot(machine, connection.function)) device["multifunction"] = true;
     words.insert(words.end(), {"-device", device.dump()});
   }
   if (!table.empty()) words.insert(words.end(), {"-acpitable", "file=" + table});

@@ -108,6 +108,7 @@ void serve(vfio_user::Machine& machine, const ServeConfig& config, const ServeOp
   const auto counters = [&] { return serve_counters(machine, config).dump(); };
   bool seen = false;
   std::optional<std::uint64_t> told;
+  bool second_told = false;
   while (end_asked == 0 && !(options.once && seen && machine.connected() == 0)) {
     machine.run_once(std::chrono::milliseconds(20));
     seen |= machine.connected() == machine.connections().size();
@@ -122,6 +123,10 @@ void serve(vfio_user::Machine& machine, const ServeConfig& config, const ServeOp
           << hex(machine.register_base()) << ": give the description \"register_base\": \"0x"
           << hex(*placed).substr(0, hex(*placed).size() - 1) << "\"" << std::endl;
     told = placed;
+    const auto second = machine.second_placed_at();
+    if (second && second != machine.second_base() && !std::exchange(second_told, true))
+      err << "weir: the firmware has put the second unit's registers at " << hex(*second)
+          << ", the table says " << hex(*machine.second_base()) << std::endl;
   }
   out << counters() << std::endl;
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "tools/acpi/table_file.h"
 #include "tools/json_members.h"
 #include "tools/serve_devices.h"
 
@@ -55,7 +56,8 @@ void take_vtd(JsonMembers& members, const std::string& profile, vtd::Options& op
   }
   options.caching_mode = members.flag("caching_mode", false);
   // A guest that finds them asks for interrupts to be remapped that never come this way.
-  options.interrupt_remapping = options.extended_interrupts = options.posted_interrupts = false;
+  options.interrupt_remapping = members.flag("interrupt_remapping", false);
+  options.extended_interrupts = options.posted_interrupts = false;
 }
 
 void take_amdvi(JsonMembers& members, const std::string& profile, amdvi::Options& options) {
@@ -83,6 +85,7 @@ void take_front_end(JsonMembers& members, ServeConfig& config) {
   if (front_end == "vtd") {
     machine.front_end = FrontEnd::kVtd;
     take_vtd(members, config.profile = profile.value_or("legacy"), machine.vtd);
+    machine.interrupt_remapping = machine.vtd.interrupt_remapping;
   } else if (front_end == "amdvi") {
     machine.front_end = FrontEnd::kAmdvi;
     take_amdvi(members, config.profile = profile.value_or("v1"), machine.amdvi);
@@ -109,6 +112,30 @@ void take_policy(JsonMembers& members, MachineOptions& machine) {
     machine.server.unsealed = vfio_user::UnsealedFiles::kAccept;
 }
 
+// As the first unit, but for its place and its caching mode. Empty, or what is wrong.
+[[nodiscard]] std::string take_second_unit(JsonMembers& members, MachineOptions& machine) {
+  const Json* const second = members.find("second_unit");
+  if (second == nullptr) return {};
+  JsonMembers one(*second, "second_unit");
+  const Requester holder = address_or(one, "address", Requester::from_bdf(0, 0x1d, 0));
+  vtd::Options options = machine.vtd;
+  options.caching_mode = one.flag("caching_mode", false);
+  if (machine.front_end != FrontEnd::kVtd) return "second_unit is of vtd only";
+  if (holder.device() == machine.holder.device()) one.refuse("address", "is the first unit's");
+  machine.second_unit = {.holder = holder, .vtd = options};
+  return one.error();
+}
+
+// The bytes of a file. Empty, or what is wrong.
+[[nodiscard]] std::string take_table(JsonMembers& members, MachineOptions& machine) {
+  const auto path = members.text("table");
+  if (!path) return {};
+  auto bytes = acpi::read_table_file(*path);
+  if (!bytes) return "table: " + *path + ": " + bytes.error();
+  machine.table = std::move(*bytes);
+  return {};
+}
+
 // Empty, or what is wrong.
 [[nodiscard]] std::string take_devices(JsonMembers& members, ServeConfig& config) {
   const Json* const devices = members.find("devices");
@@ -122,9 +149,13 @@ void take_policy(JsonMembers& members, MachineOptions& machine) {
     const Requester next = Requester::from_bdf(0, 4 + static_cast<unsigned>(i), 0);
     const Requester address = address_or(one, "address", next);
     const bool bypass = one.flag("bypass", false);
+    const bool second = one.flag("second_unit", false);
+    if (second && !config.machine.second_unit) one.refuse("second_unit", "is not there");
     for (const auto& other : config.machine.devices)
       if (other.function == address) one.refuse("address", "is taken");
-    if (address == config.machine.holder) one.refuse("address", "is the IOMMU's");
+    const auto& second_unit = config.machine.second_unit;
+    if (address == config.machine.holder || (second_unit && address == second_unit->holder))
+      one.refuse("address", "is the IOMMU's");
     // What else was there, the device itself has refused.
     if (const std::string error = one.refused(); !error.empty()) return error;
     constexpr std::string_view kDigits = "0123456789abcdef";
@@ -136,8 +167,10 @@ void take_policy(JsonMembers& members, MachineOptions& machine) {
                            '.',
                            kDigits[address.function()]};
     config.devices.push_back({name, std::move(made->counters)});
-    config.machine.devices.push_back(
-        {.function = address, .bypass = bypass, .device = std::move(made->function)});
+    config.machine.devices.push_back({.function = address,
+                                      .bypass = bypass,
+                                      .second = second,
+                                      .device = std::move(made->function)});
   }
   return {};
 }
@@ -158,7 +191,10 @@ Result<ServeConfig, std::string> read_serve_config(const std::string& text) {
   config.memory_mib = members.number_or("memory_mib", 64, 1 << 20, config.memory_mib);
   config.processors = members.number_or("processors", 1, 255, config.processors);
   (void)members.find("devices");
+  std::string wrong = take_second_unit(members, config.machine);
+  if (wrong.empty()) wrong = take_table(members, config.machine);
   if (std::string error = members.error(); !error.empty()) return Failure{std::move(error)};
+  if (!wrong.empty()) return Failure{std::move(wrong)};
   if (std::string error = take_devices(members, config); !error.empty())
     return Failure{std::move(error)};
   return config;

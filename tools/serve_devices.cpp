@@ -86,6 +86,7 @@ Result<ServedDevice, std::string> make_served_device(const Json& description,
   // Of whoever places it.
   (void)members.find("address");
   (void)members.find("bypass");
+  (void)members.find("second_unit");
   const auto type = members.text("type");
   for (const auto& kind : kKinds)
     if (type == kind.name) return kind.make(members);

@@ -45,7 +45,9 @@ struct Machine::State final : weir::InterruptSink {
   [[nodiscard]] bool has_window() const {
     return options.front_end == FrontEnd::kVtd || options.front_end == FrontEnd::kAmdvi;
   }
-  [[nodiscard]] std::uint64_t expected_base() const;
+  [[nodiscard]] std::uint64_t expected_base(Requester holder) const;
+  [[nodiscard]] const TableParser& parser() const;
+  [[nodiscard]] Result<Done, std::string> take_given_table();
   [[nodiscard]] Coverage coverage() const;
   [[nodiscard]] std::vector<Requester> covered() const;
 
@@ -64,6 +66,7 @@ struct Machine::State final : weir::InterruptSink {
   [[nodiscard]] Result<Done, std::string> serve(Requester function, std::string name,
                                                 std::unique_ptr<PciFunction> served);
   [[nodiscard]] std::unique_ptr<PciFunction> make_window();
+  [[nodiscard]] Result<Done, std::string> add_second_unit();
 
   void reset();
   [[nodiscard]] bool reset_settled() const {
@@ -71,6 +74,7 @@ struct Machine::State final : weir::InterruptSink {
   }
 
   [[nodiscard]] bool translating() const;
+  [[nodiscard]] static bool translates(vtd::Unit& unit);
 
   void on_device_msi(Requester requester, Msi msi) override {
     if (FunctionHost* host = server->host_of(requester)) host->send_msi(msi);
@@ -79,6 +83,7 @@ struct Machine::State final : weir::InterruptSink {
 
   MachineOptions options;
   std::uint64_t register_base = 0;
+  std::uint64_t second_base = 0;
   std::vector<std::byte> table;
   std::vector<Connection> connections;
   std::vector<Requester> carriers;  // of the unit's messages
@@ -88,12 +93,14 @@ struct Machine::State final : weir::InterruptSink {
   std::optional<replay::LiveCheck> check;
   std::optional<Iommu> iommu;
   vtd::Unit* vtd = nullptr;
+  vtd::Unit* second_vtd = nullptr;
   amdvi::Unit* amdvi = nullptr;
   std::unique_ptr<ViommuFunction> viommu;  // until it is served
   std::optional<Server> server;            // before the Iommu, as it ends
 
   virtio::Device* viommu_device = nullptr;
   std::optional<std::uint64_t> placed;
+  std::optional<std::uint64_t> second_placed;
   bool was_translating = false;
   Change machine_reset;
   // Relaxed: a number for people.
@@ -107,10 +114,11 @@ std::vector<Requester> Machine::State::covered() const {
   return all;
 }
 
-std::uint64_t Machine::State::expected_base() const {
+std::uint64_t Machine::State::expected_base(Requester holder) const {
   // In the order of functions, then of BARs.
   std::map<std::pair<Requester, unsigned>, std::uint64_t> bars{
       {{options.holder, 0}, window_bytes()}};
+  if (options.second_unit) bars[{options.second_unit->holder, 0}] = window_bytes();
   for (const MachineDevice& device : options.devices)
     for (unsigned bar = 0; bar < kBarCount; ++bar)
       if (const std::uint64_t bytes = device.device->bar_size(bar))
@@ -119,15 +127,19 @@ std::uint64_t Machine::State::expected_base() const {
   std::vector<std::uint64_t> sizes;
   std::size_t ours = 0;
   for (const auto& [bar, bytes] : bars) {
-    if (bar.first == options.holder) ours = sizes.size();
+    if (bar.first == holder) ours = sizes.size();
     sizes.push_back(bytes);
   }
   return bar_address(sizes, ours);
 }
 
 Coverage Machine::State::coverage() const {
-  UnitCoverage unit{.register_base = register_base};
-  for (const Requester function : covered()) {
+  Coverage all{{{.register_base = register_base}}};
+  if (options.second_unit) all.units.push_back({.register_base = second_base});
+  for (const MachineDevice& device : options.devices) {
+    if (device.bypass) continue;
+    const Requester function = device.function;
+    UnitCoverage& unit = device.second ? all.units.back() : all.units.front();
     if (options.front_end == FrontEnd::kVtd)
       unit.scopes.push_back({.start_bus = function.bus(),
                              .path = {{static_cast<std::uint8_t>(function.device()),
@@ -135,7 +147,28 @@ Coverage Machine::State::coverage() const {
     else
       unit.functions.push_back({function.bdf, function.bdf});
   }
-  return {{unit}};
+  return all;
+}
+
+const TableParser& Machine::State::parser() const {
+  if (options.front_end == FrontEnd::kVtd) return vtd::dmar_parser();
+  if (options.front_end == FrontEnd::kAmdvi) return amdvi::ivrs_parser();
+  return virtio_iommu::viot_parser();
+}
+
+// Who is behind a unit, in the words of the bytes.
+Result<Done, std::string> Machine::State::take_given_table() {
+  if (options.table.empty()) return Done{};
+  if (options.front_end == FrontEnd::kNone)
+    return Failure{std::string("a table is given for a machine without an IOMMU")};
+  const auto says = parser().parse(options.table);
+  if (!says) return Failure{"the table that is given: " + says.error().cause};
+  for (MachineDevice& device : options.devices) {
+    const auto found = covering(*says, {.function = device.function});
+    if (!found) return Failure{"the table that is given: " + found.error()};
+    device.bypass = *found == nullptr;
+  }
+  return Done{};
 }
 
 Result<Done, std::string> Machine::State::make_recorder() {
@@ -149,17 +182,21 @@ Result<Done, std::string> Machine::State::make_recorder() {
 }
 
 Result<Done, std::string> Machine::State::build_table() {
-  const auto take = [this](const TableParser& parser) -> Result<Done, std::string> {
-    if (auto taken = iommu->use_tables(parser, table); !taken)
+  const auto take = [this](const TableParser& how) -> Result<Done, std::string> {
+    if (auto taken = iommu->use_tables(how, table); !taken)
       return Failure{"the table that was built: " + taken.error().cause};
     return Done{};
   };
+  if (!options.table.empty()) {
+    table = options.table;
+    return take(parser());
+  }
   switch (options.front_end) {
     case FrontEnd::kNone:
       return Done{};
     case FrontEnd::kVtd:
       table = vtd::build_dmar(coverage());
-      return take(vtd::dmar_parser());
+      return take(parser());
     case FrontEnd::kAmdvi: {
       auto built = amdvi::build_ivrs(coverage(), {.unit = options.amdvi,
                                                   .function = options.amdvi_function,
@@ -167,7 +204,7 @@ Result<Done, std::string> Machine::State::build_table() {
                                                   .io_apic = std::nullopt});
       if (!built) return Failure{built.error()};
       table = std::move(*built);
-      return take(amdvi::ivrs_parser());
+      return take(parser());
     }
     case FrontEnd::kVirtioIommu: {
       virtio_iommu::Viot viot{.units = {register_base}, .ranges = {}};
@@ -177,7 +214,7 @@ Result<Done, std::string> Machine::State::build_table() {
                                .last = one.requester,
                                .first_endpoint = one.id});
       table = virtio_iommu::build_viot(viot);
-      return take(virtio_iommu::viot_parser());
+      return take(parser());
     }
   }
   return Done{};
@@ -205,6 +242,24 @@ std::unique_ptr<PciFunction> Machine::State::make_window() {
   return std::make_unique<WindowFunction>(std::move(window));
 }
 
+// It has no reset of its own: the first one's is the machine's.
+Result<Done, std::string> Machine::State::add_second_unit() {
+  if (!options.second_unit) return Done{};
+  second_vtd = &iommu->add_unit<vtd::Unit>(second_base, options.second_unit->vtd);
+  return serve(
+      options.second_unit->holder, "iommu2",
+      std::make_unique<WindowFunction>(WindowFunction::Options{
+          .bytes = std::bit_ceil(window_bytes()),
+          .read = [unit = second_vtd](std::uint64_t offset,
+                                      unsigned size) { return read_unit(*unit, offset, size); },
+          .write = [unit = second_vtd](
+                       std::uint64_t offset, unsigned size,
+                       std::uint64_t value) { unit->write_register(offset, size, value); },
+          .reset = [] {},
+          .reset_settled = [this] { return machine_reset.complete(); },
+          .placed = [this](std::uint64_t at) { second_placed = at; }}));
+}
+
 Result<Done, std::string> Machine::State::add_unit() {
   switch (options.front_end) {
     case FrontEnd::kNone:
@@ -212,7 +267,8 @@ Result<Done, std::string> Machine::State::add_unit() {
     case FrontEnd::kVtd:
       vtd = &iommu->add_unit<vtd::Unit>(register_base, options.vtd);
       watch(*vtd);
-      return serve(options.holder, "iommu", make_window());
+      if (auto served = serve(options.holder, "iommu", make_window()); !served) return served;
+      return add_second_unit();
     case FrontEnd::kAmdvi: {
       amdvi = &iommu->add_unit<amdvi::Unit>(register_base, options.amdvi);
       watch(*amdvi);
@@ -261,12 +317,14 @@ void Machine::State::reset() {
   machine_reset = iommu->reset();
 }
 
+bool Machine::State::translates(vtd::Unit& unit) {
+  constexpr std::uint64_t kGlobalStatus = 0x1c;
+  constexpr unsigned kTes = 31;
+  return (unit.read_register(kGlobalStatus, 4) >> kTes & 1) != 0;
+}
+
 bool Machine::State::translating() const {
-  if (vtd != nullptr) {
-    constexpr std::uint64_t kGlobalStatus = 0x1c;
-    constexpr unsigned kTes = 31;
-    return (vtd->read_register(kGlobalStatus, 4) >> kTes & 1) != 0;
-  }
+  if (vtd != nullptr) return translates(*vtd) || (second_vtd != nullptr && translates(*second_vtd));
   if (amdvi != nullptr) {
     constexpr std::uint64_t kControl = 0x18;
     return (amdvi->read_register(kControl, 8) & 1) != 0;  // IommuEn
@@ -290,14 +348,23 @@ Result<std::unique_ptr<Machine>, std::string> Machine::create(MachineOptions opt
   for (const MachineDevice& device : wanted.devices)
     if (device.function.bus() != 0 || device.function.segment != 0)
       return Failure{std::string("a device is not on bus 0")};
-  wanted.vtd.interrupt_remapping = false;
+  if (auto taken = machine.take_given_table(); !taken) return Failure{taken.error()};
+  if (!wanted.interrupt_remapping) wanted.vtd.interrupt_remapping = false;
   wanted.vtd = vtd::settled(wanted.vtd);
+  if (wanted.second_unit) {
+    if (wanted.front_end != FrontEnd::kVtd)
+      return Failure{std::string("a second unit is of VT-d only")};
+    if (wanted.check) return Failure{std::string("the check judges machines with one unit")};
+    if (!wanted.interrupt_remapping) wanted.second_unit->vtd.interrupt_remapping = false;
+    wanted.second_unit->vtd = vtd::settled(wanted.second_unit->vtd);
+    machine.second_base = machine.expected_base(wanted.second_unit->holder);
+  }
   wanted.viommu.endpoints.clear();
   for (const Requester function : machine.covered())
     wanted.viommu.endpoints.push_back({.requester = function, .id = function.bdf});
   machine.carriers = machine.covered();
   if (machine.has_window())
-    machine.register_base = wanted.register_base.value_or(machine.expected_base());
+    machine.register_base = wanted.register_base.value_or(machine.expected_base(wanted.holder));
   else if (wanted.front_end == FrontEnd::kVirtioIommu)
     machine.register_base = virtio_iommu::name_of_pci(wanted.holder);
 
@@ -329,6 +396,11 @@ std::size_t Machine::connected() const { return state_->server->connected(); }
 Iommu& Machine::iommu() { return *state_->iommu; }
 std::uint64_t Machine::register_base() const { return state_->register_base; }
 std::optional<std::uint64_t> Machine::placed_at() const { return state_->placed; }
+std::optional<std::uint64_t> Machine::second_base() const {
+  if (!state_->options.second_unit) return std::nullopt;
+  return state_->second_base;
+}
+std::optional<std::uint64_t> Machine::second_placed_at() const { return state_->second_placed; }
 std::optional<Machine::Checked> Machine::checked() {
   if (!state_->check) return std::nullopt;
   return Checked{state_->check->findings(), state_->check->agrees(state_->iommu->stats())};

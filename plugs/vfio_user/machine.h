@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A whole machine behind vfio-user: one IOMMU with the functions that a guest finds it by, devices
-// behind it and devices beside it, the firmware table that says so, and the server. Routes come
-// from the table's bytes, as everywhere; the guest reads the same bytes.
+// A whole machine behind vfio-user: one IOMMU with the functions that a guest finds it by (of VT-d
+// two, if asked for), devices behind it and devices beside it, the firmware table that says so, and
+// the server. Routes come from the table's bytes, as everywhere; the guest reads the same bytes.
 //
 //   MachineOptions options{.front_end = FrontEnd::kVtd, .run_folder = "run"};
 //   options.devices.push_back({.function = Requester::from_bdf(0, 4, 0), .make = …});
@@ -42,13 +42,16 @@ enum class FrontEnd : std::uint8_t { kNone, kVtd, kAmdvi, kVirtioIommu };
 struct MachineDevice {
   Requester function;   // on bus 0
   bool bypass = false;  // beside the unit: the table leaves it out
+  bool second = false;  // behind the second unit, if there is one
   std::unique_ptr<PciFunction> device;
 };
 
 struct MachineOptions {
   FrontEnd front_end = FrontEnd::kNone;
   // Of the front end that is chosen. Interrupts of QEMU's machine do not pass a unit in another
-  // process, so interrupt remapping is left out whatever they say.
+  // process, so the registers of VT-d offer to remap interrupts only if that is asked for by name:
+  // to a guest that the table keeps from it.
+  bool interrupt_remapping = false;
   vtd::Options vtd{};
   amdvi::Options amdvi{};
   virtio_iommu::Options viommu{};  // but for endpoints
@@ -58,6 +61,17 @@ struct MachineOptions {
   Requester amdvi_function = Requester::from_bdf(0, 2, 0);  // that the IVRS names
   // Of the unit's registers; nothing: where SeaBIOS puts them on a q35 without other devices.
   std::optional<std::uint64_t> register_base{};
+
+  // Another unit of VT-d, with registers of its own.
+  struct SecondUnit {
+    Requester holder;  // in a slot of its own
+    vtd::Options vtd{};
+  };
+  std::optional<SecondUnit> second_unit{};
+
+  // The firmware table, taken as it is; empty: one is built. Who is behind a unit is then what
+  // these bytes say, and not MachineDevice.
+  std::vector<std::byte> table{};
 
   std::vector<MachineDevice> devices{};
   std::string run_folder{};  // of the sockets; exists
@@ -99,6 +113,9 @@ class Machine {
   // before it has, or where no table names them.
   [[nodiscard]] std::uint64_t register_base() const;
   [[nodiscard]] std::optional<std::uint64_t> placed_at() const;
+  // The same of the second unit; nothing: there is none.
+  [[nodiscard]] std::optional<std::uint64_t> second_base() const;
+  [[nodiscard]] std::optional<std::uint64_t> second_placed_at() const;
 
   // Whether the guest has ever had translation on, as the unit's own registers say.
   [[nodiscard]] bool was_translating() const;

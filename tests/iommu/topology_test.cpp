@@ -99,6 +99,10 @@ TEST(Topology, GroupsAreWhatNothingKeepsApart) {
   const FunctionId c = t.add({.devfn = slot(3, 0)});
   EXPECT_EQ(group_of(t, a), group_of(t, b));
   EXPECT_NE(group_of(t, a), group_of(t, c));
+  // As a guest has it (tests/guest, "audit: DMAR, a whole slot"): no ACS without PCI Express.
+  const FunctionId f = t.add({.kind = Kind::kConventional, .devfn = slot(5, 0)});
+  const FunctionId g = t.add({.kind = Kind::kConventional, .devfn = slot(5, 1)});
+  EXPECT_EQ(group_of(t, f), group_of(t, g));
   // A port without ACS: what is below both ports of its slot can meet in it.
   const FunctionId p =
       t.add({.kind = Kind::kRootPort, .devfn = slot(4, 0), .secondary = 1, .isolates = false});

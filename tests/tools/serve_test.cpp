@@ -14,6 +14,7 @@
 #include "tools/qemu_command.h"
 #include "tools/serve_config.h"
 #include "tools/serve_counters.h"
+#include "vendors/vtd/dmar.h"
 
 namespace weir::tools {
 namespace {
@@ -47,13 +48,18 @@ TEST(ServeConfig, ProfilesAndPlacesAreTaken) {
   EXPECT_EQ(config->devices[1].address, "00:07.1");
 }
 
-TEST(ServeConfig, InterruptRemappingIsNeverOffered) {
+TEST(ServeConfig, InterruptRemappingIsNotOfferedUnasked) {
   for (const char* profile : {"legacy", "first-stage", "second-stage"}) {
     const auto config = read_serve_config(
         with_devices(R"("front_end": "vtd", "profile": ")" + std::string(profile) + "\""));
     ASSERT_TRUE(config) << config.error();
     EXPECT_FALSE(config->machine.vtd.interrupt_remapping);
   }
+  const auto asked =
+      read_serve_config(with_devices(R"("front_end": "vtd", "interrupt_remapping": true)"));
+  ASSERT_TRUE(asked) << asked.error();
+  EXPECT_TRUE(asked->machine.interrupt_remapping && asked->machine.vtd.interrupt_remapping);
+  EXPECT_FALSE(asked->machine.vtd.posted_interrupts);
 }
 
 TEST(ServeConfig, WhatIsWrongIsNamed) {
@@ -93,6 +99,13 @@ TEST(ServeConfig, WhatIsWrongIsNamed) {
        "devices[1].address is taken"},
       {R"({"front_end": "none", "devices": [{"type": "copy", "address": "00:03.0"}]})",
        "devices[0].address is the IOMMU's"},
+      {with_devices(R"("front_end": "amdvi", "second_unit": {})"), "second_unit is of vtd only"},
+      {with_devices(R"("front_end": "vtd", "second_unit": {"address": "03.1"})"),
+       "second_unit.address is the first unit's"},
+      {R"({"front_end": "vtd", "devices": [{"type": "copy", "second_unit": true}]})",
+       "devices[0].second_unit is not there"},
+      {with_devices(R"("front_end": "vtd", "table": "/nowhere")"),
+       "table: /nowhere: No such file or directory"},
   };
   for (const auto& [text, cause] : wrong) EXPECT_EQ(error_of(text), cause) << text;
 }
@@ -126,6 +139,69 @@ TEST_F(ServedMachine, TheCommandNamesEverySocketAndTheTable) {
         R"("addr":"4.0")", "amdvi.sock", "iommu.sock", "device4.0.sock", "-acpitable file="})
     EXPECT_NE(command.find(part), std::string::npos) << part << " in " << command;
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(machine->table().data()), 4), "IVRS");
+}
+
+TEST_F(ServedMachine, QemuReadsSlotsAsHexadecimalAndHasToKnowWhichAreShared) {
+  auto read = read_serve_config(
+      R"({"front_end": "vtd", "second_unit": {},
+          "devices": [{"type": "copy"}, {"type": "copy", "address": "04.1"},
+                      {"type": "copy", "address": "0a.0", "second_unit": true}]})");
+  ASSERT_TRUE(read) << read.error();
+  read->machine.run_folder = folder;
+  const auto machine = Machine::create(std::move(read->machine));
+  ASSERT_TRUE(machine) << machine.error();
+  const std::string command = qemu_command("qemu", *read, **machine, "");
+  for (const char* part : {R"("addr":"4.0","socket)", R"("addr":"4.1","socket)",
+                           R"("addr":"a.0","socket)", R"("addr":"1d.0","socket)"})
+    EXPECT_NE(command.find(part), std::string::npos) << part << " in " << command;
+  const std::string shared = R"("multifunction":true)";
+  const std::size_t first = command.find(shared), second = command.find(shared, first + 1);
+  ASSERT_NE(second, std::string::npos);
+  EXPECT_EQ(command.find(shared, second + 1), std::string::npos) << "only the two of slot 4";
+  const auto coverage = vtd::dmar_parser().parse((*machine)->table());
+  ASSERT_TRUE(coverage);
+  ASSERT_EQ(coverage->units.size(), 2u);
+  EXPECT_EQ(coverage->units[0].scopes.size(), 2u);
+  EXPECT_EQ(coverage->units[1].scopes.size(), 1u);
+  EXPECT_EQ(coverage->units[1].register_base, (*machine)->second_base());
+}
+
+// What the bytes say holds, whatever the description says of the device.
+TEST_F(ServedMachine, ATableThatIsGivenIsTakenAsItIs) {
+  auto built = make(R"("front_end": "vtd")");
+  ASSERT_TRUE(built);
+  std::vector<std::byte> table = built->table();
+  built.reset();  // its sockets
+  const std::string file = folder + "/given.aml";
+  std::ofstream(file, std::ios::binary)
+      .write(reinterpret_cast<const char*>(table.data()),
+             static_cast<std::streamsize>(table.size()));
+  const std::string given = R"("front_end": "vtd", "table": ")" + file + "\"";
+  const auto served = make(given);
+  ASSERT_TRUE(served);
+  EXPECT_EQ(served->table(), table);
+
+  // The checksum is wrong then.
+  table.back() ^= std::byte{1};
+  std::ofstream(file, std::ios::binary)
+      .write(reinterpret_cast<const char*>(table.data()),
+             static_cast<std::streamsize>(table.size()));
+  auto read = read_serve_config(with_devices(given));
+  ASSERT_TRUE(read) << read.error();
+  read->machine.run_folder = folder;
+  const auto refused = Machine::create(std::move(read->machine));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().rfind("the table that is given: ", 0), 0u) << refused.error();
+}
+
+TEST_F(ServedMachine, TheCheckJudgesOneUnit) {
+  auto read = read_serve_config(with_devices(R"("front_end": "vtd", "second_unit": {})"));
+  ASSERT_TRUE(read) << read.error();
+  read->machine.run_folder = folder;
+  read->machine.check = true;
+  const auto refused = Machine::create(std::move(read->machine));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), "the check judges machines with one unit");
 }
 
 // Observed with SeaBIOS 1.16 on QEMU 11.1's q35: a unit of 8 KiB and a copier of 4 + 4.
