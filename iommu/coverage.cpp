@@ -45,9 +45,12 @@ bool names(const UnitCoverage& unit, const Location& location) {
   const auto by_scope = [&](const DeviceScope& scope) { return scope_covers(scope, location); };
   const auto by_number = [&](FunctionRange range) { return range.holds(location.function.bdf); };
   const auto by_base = [&](std::uint64_t base) { return location.mmio == base; };
+  // An address is one in every segment.
+  if (std::ranges::any_of(unit.mmio_devices, by_base)) return true;
+  if (unit.segment != location.function.segment) return false;
+  const bool numbered = location.origin == Origin::kFunction || unit.numbers_name_all;
   return std::ranges::any_of(unit.scopes, by_scope) ||
-         std::ranges::any_of(unit.functions, by_number) ||
-         std::ranges::any_of(unit.mmio_devices, by_base);
+         (numbered && std::ranges::any_of(unit.functions, by_number));
 }
 
 Result<const UnitCoverage*, std::string> covering(const Coverage& coverage,
@@ -55,8 +58,8 @@ Result<const UnitCoverage*, std::string> covering(const Coverage& coverage,
   const UnitCoverage* named = nullptr;
   const UnitCoverage* rest = nullptr;
   for (const UnitCoverage& unit : coverage.units) {
-    if (unit.segment != location.function.segment) continue;
-    if (unit.rest_of_segment && location.origin == Origin::kFunction) {
+    if (unit.rest_of_segment && unit.segment == location.function.segment &&
+        location.origin == Origin::kFunction) {
       if (rest != nullptr) return Failure{std::string("two units cover the rest of the segment")};
       rest = &unit;
     }

@@ -54,7 +54,11 @@ struct UnitCoverage {
   bool rest_of_segment = false;  // covers every function that no other unit names (INCLUDE_PCI_ALL)
   std::vector<DeviceScope> scopes{};
   std::vector<FunctionRange> functions{};
-  std::vector<std::uint64_t> mmio_devices{};  // base addresses of devices that are no functions
+  // Whether those are numbers of requests, whoever makes them (IVRS): I/O APICs, timers and devices
+  // of ACPI as well. Else they are PCI functions.
+  bool numbers_name_all = false;
+  // Base addresses of devices that are no functions, of any segment.
+  std::vector<std::uint64_t> mmio_devices{};
 };
 
 struct Coverage {
@@ -91,7 +95,8 @@ struct Location {
 };
 
 [[nodiscard]] bool scope_covers(const DeviceScope& scope, const Location& location);
-// Whether the unit names the function, by a scope or by its number; rest_of_segment is no naming.
+// Whether the unit names the function, by a scope, its number or its address; rest_of_segment is no
+// naming.
 [[nodiscard]] bool names(const UnitCoverage& unit, const Location& location);
 
 // The entry that covers the location: one that names it, else the one that takes the rest of the

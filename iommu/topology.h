@@ -211,14 +211,16 @@ class Topology {
   // Counts changes: what was derived from the topology is good while it stays.
   [[nodiscard]] std::uint64_t revision() const { return revision_; }
 
-  // What contradicts itself: two functions at one number, a bridge that is none, an index past the
-  // end. REQUIRES of everything that takes a Topology.
+  // What contradicts itself: two functions at one number, two units or devices at one address, two
+  // I/O APICs with one id, a bridge that is none, an index past the end. REQUIRES of everything that
+  // takes a Topology.
   [[nodiscard]] Result<Done, std::string> check() const;
 
  private:
   [[nodiscard]] std::uint8_t bus_of(const Function& function) const;
   [[nodiscard]] std::optional<std::string> problem_of(FunctionId id) const;
   [[nodiscard]] std::optional<std::string> two_at_one_number() const;
+  [[nodiscard]] std::optional<std::string> two_by_one_name() const;
 
   std::vector<RootBus> roots_;
   std::vector<Function> functions_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "iommu/topology.h"
@@ -90,6 +91,27 @@ std::optional<std::string> Topology::problem_of(FunctionId id) const {
   return std::nullopt;
 }
 
+// What tables know units, sources and devices by has to be theirs alone.
+std::optional<std::string> Topology::two_by_one_name() const {
+  std::map<std::uint64_t, std::string> units, addresses;
+  for (const UnitPlace& unit : units_)
+    if (const auto [other, first] = units.emplace(unit.register_base, unit.name); !first)
+      return "units " + other->second + " and " + unit.name + " have one register address";
+  std::map<std::pair<InterruptSource::Kind, unsigned>, Requester> sources;
+  for (const InterruptSource& source : sources_)
+    if (!sources.emplace(std::pair(source.kind, unsigned{source.id}), source.as).second)
+      return (source.kind == InterruptSource::Kind::kIoApic ? "I/O APIC " : "HPET ") +
+             std::to_string(source.id) + " is there twice";
+  std::set<std::string> paths;
+  for (const NamedDevice& device : named_) {
+    if (!paths.insert(device.path).second) return device.path + " is there twice";
+    if (!device.mmio) continue;
+    if (const auto [other, first] = addresses.emplace(*device.mmio, device.path); !first)
+      return other->second + " and " + device.path + " have one register address";
+  }
+  return std::nullopt;
+}
+
 std::optional<std::string> Topology::two_at_one_number() const {
   std::map<Requester, FunctionId> seen;
   for (std::uint32_t i = 0; i < functions_.size(); ++i) {
@@ -104,6 +126,7 @@ Result<Done, std::string> Topology::check() const {
   for (std::uint32_t i = 0; i < functions_.size(); ++i)
     if (auto problem = problem_of({i})) return Failure{std::move(*problem)};
   if (auto problem = two_at_one_number()) return Failure{std::move(*problem)};
+  if (auto problem = two_by_one_name()) return Failure{std::move(*problem)};
   for (const UnitPlace& unit : units_)
     if (unit.function && unit.function->value >= functions_.size())
       return Failure{"unit " + unit.name + " is a function that is not there"};

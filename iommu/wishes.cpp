@@ -37,6 +37,51 @@ using Problem = std::optional<std::string>;
   return std::nullopt;
 }
 
+[[nodiscard]] std::string name_of(const InterruptSource& source) {
+  return (source.kind == InterruptSource::Kind::kIoApic ? "I/O APIC " : "HPET ") +
+         std::to_string(source.id);
+}
+[[nodiscard]] Wish wish_of(const InterruptSource& source) {
+  return source.unit ? Wish::unit(*source.unit) : Wish::bypass();
+}
+
+// Who is meant by which number.
+class Claims {
+ public:
+  // `means`: what does, in words.
+  Claims(const Topology& topology, const char* means) : topology_(topology), means_(means) {}
+
+  void add(Requester as, const std::string& who, Wish wish) {
+    const auto [other, first] = by_number_.emplace(as, std::pair(who, wish));
+    if (first || problem_ || unit_of(other->second.second) == unit_of(wish)) return;
+    problem_ = who + " " + words_for(topology_, wish) + " and " + other->second.first + " " +
+               words_for(topology_, other->second.second) + ", but " + means_ + " " +
+               to_string(as) + ": give them one wish, or one of them another number";
+  }
+  [[nodiscard]] const Problem& problem() const { return problem_; }
+
+ private:
+  const Topology& topology_;
+  const char* means_;
+  std::map<Requester, std::pair<std::string, Wish>> by_number_;
+  Problem problem_;
+};
+
+// Of what is no function, each kind by itself.
+[[nodiscard]] Problem two_devices_at_one_number(const Topology& topology) {
+  Claims devices(topology, "requests of both bear");
+  for (const NamedDevice& device : topology.named_devices())
+    devices.add(device.as, device.path, device.wish);
+  if (devices.problem()) return devices.problem();
+  for (const auto kind : {InterruptSource::Kind::kIoApic, InterruptSource::Kind::kHpet}) {
+    Claims sources(topology, "messages of both bear");
+    for (const InterruptSource& source : topology.interrupt_sources())
+      if (source.kind == kind) sources.add(source.as, name_of(source), wish_of(source));
+    if (sources.problem()) return sources.problem();
+  }
+  return std::nullopt;
+}
+
 [[nodiscard]] Problem two_wishes_at_one_number(const Topology& topology) {
   std::map<Requester, FunctionId> first;
   for (std::uint32_t i = 0; i < topology.functions(); ++i) {
@@ -133,8 +178,25 @@ std::string name_of_unit(const Topology& topology, std::uint32_t unit) {
 
 Result<Done, std::string> check_wishes(const Topology& topology) {
   if (auto problem = two_wishes_at_one_number(topology)) return answer(std::move(problem));
+  if (auto problem = two_devices_at_one_number(topology)) return answer(std::move(problem));
   if (auto problem = behind_itself(topology)) return answer(std::move(problem));
   return answer(rest_that_is_none(topology));
+}
+
+Result<Done, std::string> check_numbers(const Topology& topology, NumbersOf whose) {
+  Claims claims(topology, "the table means both by");
+  for (std::uint32_t i = 0; i < topology.functions(); ++i) {
+    const std::string who = topology.name({i});
+    claims.add(topology.number({i}), who, topology[{i}].wish);
+    for (const Requester as : topology.requesters({i})) claims.add(as, who, topology[{i}].wish);
+  }
+  if (whose == NumbersOf::kEverything) {
+    for (const NamedDevice& device : topology.named_devices())
+      claims.add(device.as, device.path, device.wish);
+    for (const InterruptSource& source : topology.interrupt_sources())
+      claims.add(source.as, name_of(source), wish_of(source));
+  }
+  return answer(claims.problem());
 }
 
 std::vector<std::string> coverage_problems(const Topology& topology, const Coverage& coverage) {
@@ -152,11 +214,8 @@ std::vector<std::string> coverage_problems(const Topology& topology, const Cover
     note(compare.one(Topology::location(device), unit_of(device.wish), device.path,
                      words_for(topology, device.wish)));
   for (const InterruptSource& source : topology.interrupt_sources()) {
-    const std::string who =
-        (source.kind == InterruptSource::Kind::kIoApic ? "I/O APIC " : "HPET ") +
-        std::to_string(source.id);
-    const Wish wish = source.unit ? Wish::unit(*source.unit) : Wish::bypass();
-    note(compare.one(Topology::location(source), source.unit, who, words_for(topology, wish)));
+    note(compare.one(Topology::location(source), source.unit, name_of(source),
+                     words_for(topology, wish_of(source))));
   }
   return problems;
 }

@@ -23,6 +23,12 @@ namespace weir {
 // REQUIRES: topology.check().
 [[nodiscard]] Result<Done, std::string> check_wishes(const Topology& topology);
 
+// For tables that go by numbers: one under which two ask or are looked for, of which one wishes to
+// be behind a unit that is not the other's. kEverything: the table
+// means devices of ACPI and interrupt sources by the numbers as well. REQUIRES: as above.
+enum class NumbersOf : std::uint8_t { kFunctions, kEverything };
+[[nodiscard]] Result<Done, std::string> check_numbers(const Topology& topology, NumbersOf whose);
+
 // Whether every function, present or declared ahead, every device of ACPI and every interrupt
 // source is covered as wished: by its unit, or (bypass and window) by nobody. REQUIRES: as above.
 [[nodiscard]] Result<Done, std::string> check_coverage(const Topology& topology,

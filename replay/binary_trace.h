@@ -39,6 +39,7 @@ inline constexpr std::uint64_t kTableBytes = 1 << 20;        // of a firmware ta
 inline constexpr std::uint64_t kUnits = 16;
 inline constexpr std::uint64_t kOptions = 1 << 16;           // numbers of one unit
 inline constexpr std::uint64_t kCallBytes = 4096;            // that come with a call
+inline constexpr std::uint64_t kTransitionBytes = 1 << 20;   // of a transition's line
 inline constexpr std::uint64_t kPerOperation = 1 << 20;      // seen, or events
 inline constexpr std::uint64_t kNames = 256;                 // in a list, of as many bytes
 inline constexpr std::uint64_t kHostBytes = std::uint64_t{1} << 40;  // memory, reserved

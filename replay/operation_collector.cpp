@@ -14,6 +14,15 @@ namespace {
                  .pasid = call.pasid,
                  .words = call.words,
                  .data = {}};
+  // A part of a transition would be another one.
+  if (call.what == RecordedCall::What::kTransition) {
+    constexpr std::string_view kTooLong = "(longer than a recording can say)";
+    const auto line = call.data.size() <= trace_limits::kTransitionBytes
+                          ? call.data
+                          : std::as_bytes(std::span(kTooLong));
+    made.data.assign(line.begin(), line.end());
+    return made;
+  }
   // More than that is said in the operands, and no use to anybody.
   const auto data = call.data.first(std::min<std::size_t>(call.data.size(),
                                                           trace_limits::kCallBytes));

@@ -3,6 +3,7 @@
 // What was done to a recorded machine, done again.
 #include <algorithm>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "iommu/transition.h"
@@ -79,7 +80,9 @@ Taken PlayedMachine::State::call(const TraceCall& c) {
     case What::kTransition: {
       const std::string_view line(reinterpret_cast<const char*>(c.data.data()), c.data.size());
       const auto transition = parse_transition(line);
-      if (!transition) return Failure{transition.error().cause};
+      if (!transition)
+        return Failure{"a transition, at " + std::to_string(transition.error().offset) +
+                       " of its line: " + transition.error().cause};
       (void)iommu->apply(*transition);  // refused or not: the answers are compared
       return Done{};
     }

@@ -364,7 +364,9 @@ void TraceReader::State::call(TraceOperation& operation) {
   for (std::size_t i = 0; i < words; ++i) c.words[i] = number();
   if ((flags & kCallPasid) != 0) c.pasid = pasid();
   if ((flags & kCallData) != 0) {
-    c.data.resize(number_up_to(trace_limits::kCallBytes, "the number of bytes of a call"));
+    c.data.resize(number_up_to(c.what == RecordedCall::What::kTransition ? trace_limits::kTransitionBytes
+                                                                         : trace_limits::kCallBytes,
+                               "the number of bytes of a call"));
     raw(c.data);
   }
   if ((flags & kCallAnswer) != 0)

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
+#include <string>
 #include <utility>
 
 #include "tools/acpi/audit.h"
@@ -23,7 +24,7 @@ class Complaint {
  public:
   explicit Complaint(std::ostream& err) : err_(err) {}
   int say(const std::string& file, const std::string& cause) {
-    err_ << "weir acpi: " << file << ": " << cause << "\n";
+    err_ << one_line("weir acpi: " + file + ": " + cause) << "\n";
     return kUnusable;
   }
   int say(const std::string& file, const TableError& error) {
@@ -31,6 +32,15 @@ class Complaint {
   }
 
  private:
+  // Names out of a file may hold anything.
+  [[nodiscard]] static std::string one_line(std::string text) {
+    constexpr std::size_t kMost = 600;
+    for (char& c : text)
+      if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
+    if (text.size() > kMost) text.replace(kMost, text.npos, "...");
+    return text;
+  }
+
   std::ostream& err_;
 };
 

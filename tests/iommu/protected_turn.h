@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A guest that turns pages private and shared, and moves windows, at random, while eight devices
-// on two threads use them. Each device has a word of its own in every page and counts up in it, in
+// A guest that turns pages private and shared, moves windows, and moves a group between identity and
+// tables, at random, while eight devices on two threads use them. Each device has a word of its own in every page and counts up in it, in
 // bursts, with atomics, and through pins; it keeps its own account of what succeeded. Once a
 // transition is complete the guest takes what is out of reach: it puts the counts away and poison
 // in their place, and looks for it before it gives the page back. So a late write shows as spoilt
 // poison, a late read as a device that read poison, and a lost or doubled DMA as two accounts that
 // differ.
 //
-// Devices 0…3 bypass, 4…7 have windows of two pools; half-way, 2 and 3 are confined to the first.
+// Devices 0…3 bypass, 4 and 5 have windows of two pools, 6 and 7 are one group behind a unit: under
+// identity they are at one side of their pages, by their tables at the other. Half-way, 2 and 3 are
+// confined to the first pool.
 #pragma once
 
 #include <array>
@@ -31,6 +33,9 @@ class ProtectedTurn {
     std::atomic<std::uint64_t> wrong_faults{0};
     std::atomic<std::uint64_t> accesses{0};
     std::atomic<std::uint64_t> refusals{0};
+    std::array<std::atomic<std::uint64_t>, 8> accesses_of{};
+    // What the guest did.
+    std::uint64_t pages_turned = 0, windows_moved = 0, groups_moved = 0;
 
     [[nodiscard]] std::uint64_t all() const {
       return late_writes + wrong_accounts + not_complete + late_reads + wrong_faults;
@@ -42,14 +47,17 @@ class ProtectedTurn {
       (void)machine_.iommu->declare_pool({pool}, window(pool, 0));
     for (std::size_t d = 0; d < kDevices; ++d) {
       std::optional<PoolId> pool;
-      if (d >= 4) pool = PoolId{static_cast<std::uint32_t>(d % kPools)};
+      if (d == 4 || d == 5) pool = PoolId{static_cast<std::uint32_t>(d % kPools)};
       ports_[d] = machine_.iommu
                       ->attach({.function = Requester::from_sid(
                                     static_cast<std::uint16_t>(0x20 + 8 * d))},
                                pool)
                       .value();
-      pools_[d] = pool ? static_cast<int>(pool->value) : kNoPool;
+      pools_[d] = pool ? static_cast<int>(pool->value) : d >= 6 ? static_cast<int>(kGroup) : kNoPool;
     }
+    tables_.map(window_at(kGroup), page_at(first_page(kGroup, 1)), kOfWindow * kPageSize,
+                Permissions::read_write(), kPageLg2);
+    turn_group();
   }
 
   // Stops early once something is wrong.
@@ -81,10 +89,12 @@ class ProtectedTurn {
  private:
   static constexpr std::size_t kDevices = 8;
   static constexpr std::uint32_t kPools = 2;
+  // Has sides as pools have, but no window.
+  static constexpr std::uint32_t kGroup = kPools;
   static constexpr int kNoPool = -1;
   static constexpr std::uint64_t kPlain = 16;  // pages for those that bypass
   static constexpr std::uint64_t kOfWindow = 8;
-  static constexpr std::uint64_t kPages = kPlain + kPools * 2 * kOfWindow;
+  static constexpr std::uint64_t kPages = kPlain + (kPools + 1) * 2 * kOfWindow;
   static constexpr std::uint64_t kPoison = 0x5050505050505050;
 
   [[nodiscard]] static Gpa page_at(std::uint64_t page) { return kData + page * kPageSize; }
@@ -93,6 +103,7 @@ class ProtectedTurn {
     return kPlain + (2 * pool + side) * kOfWindow;
   }
   [[nodiscard]] static Iova window_at(std::uint32_t pool) {
+    if (pool == kGroup) return Iova(page_at(first_page(kGroup, 0)).value());
     return Iova(0x8000'0000 + pool * 0x10'0000);
   }
   [[nodiscard]] static Window window(std::uint32_t pool, std::uint64_t side) {
@@ -146,6 +157,7 @@ class ProtectedTurn {
     if (!refused) {
       ++account;
       found.accesses.fetch_add(1, std::memory_order_relaxed);
+      found.accesses_of[device].fetch_add(1, std::memory_order_relaxed);
       return;
     }
     found.refusals.fetch_add(1, std::memory_order_relaxed);
@@ -174,7 +186,9 @@ class ProtectedTurn {
   void turn(Random& random) {
     Transition transition;
     std::vector<std::uint64_t> gone, back;
+    std::vector<std::uint32_t> moved;
     const auto flip = [&](std::uint64_t page) {
+      ++found.pages_turned;
       const AddressRange<Gpa> bytes{page_at(page), page_at(page) + (kPageSize - 1)};
       // Sides that no window is at are out of reach already.
       if (!hidden_[page]) {
@@ -187,13 +201,23 @@ class ProtectedTurn {
     };
     const auto move = [&](std::uint32_t pool) {
       sides_[pool] = 1 - sides_[pool];
+      moved.push_back(pool);
+      if (pool == kGroup) {
+        ++found.groups_moved;
+        transition.groups.push_back(
+            {.functions = {ports_[6]->requester(), ports_[7]->requester()},
+             .to = sides_[kGroup] == 0 ? Transition::GroupTurn::To::kIdentity
+                                       : Transition::GroupTurn::To::kTables});
+        return;
+      }
+      ++found.windows_moved;
       transition.pools.push_back({.pool = {pool}, .window = window(pool, sides_[pool])});
     };
     switch (random.below(8)) {
       case 0:  // the whole guest turns protected
         for (std::uint64_t page = 0; page < kPages; ++page)
           if (!hidden_[page]) flip(page);
-        for (std::uint32_t pool = 0; pool < kPools; ++pool) move(pool);
+        for (std::uint32_t pool = 0; pool <= kGroup; ++pool) move(pool);
         break;
       case 1:
         for (std::uint64_t page = 0; page < kPages; ++page)
@@ -201,10 +225,10 @@ class ProtectedTurn {
         break;
       case 2:
       case 3:
-        move(static_cast<std::uint32_t>(random.below(kPools)));
+        move(static_cast<std::uint32_t>(random.below(kPools + 1)));
         break;
       case 4:
-        move(static_cast<std::uint32_t>(random.below(kPools)));
+        move(static_cast<std::uint32_t>(random.below(kPools + 1)));
         [[fallthrough]];
       default: {
         const std::uint64_t first = random.below(kPages);
@@ -214,10 +238,25 @@ class ProtectedTurn {
     }
     // What comes into reach has to be as it was before it does.
     for (const std::uint64_t page : back) give_back(page);
-    for (const auto& moved : transition.pools) give_back_side(moved.pool.value);
+    for (const std::uint32_t pool : moved) give_back_side(pool);
+    // The guest's own structures come first.
+    if (!transition.groups.empty()) turn_group();
     apply(transition);
     for (const std::uint64_t page : gone) take(page);
-    for (const auto& moved : transition.pools) take_side(moved.pool.value);
+    for (const std::uint32_t pool : moved) take_side(pool);
+  }
+
+  // Both contexts as the group's side has them.
+  void turn_group() {
+    iotlb::Context context = FakeUnit::second_stage(1, tables_.root());
+    if (sides_[kGroup] == 0) {
+      context = {};
+      context.kind = iotlb::ContextKind::kPassThrough;
+      context.domain = DomainId{2};
+      context.input_bits = 48;
+    }
+    for (const std::size_t device : {6u, 7u})
+      machine_.unit->set_context(ports_[device]->requester(), context);
   }
 
   void confine() {
@@ -292,7 +331,7 @@ class ProtectedTurn {
       }
       for (std::uint64_t i = 0; i < kOfWindow; ++i) {
         std::uint64_t sum = 0;
-        for (std::uint32_t pool = 0; pool < kPools; ++pool)
+        for (std::uint32_t pool = 0; pool <= kGroup; ++pool)
           for (std::uint64_t side = 0; side < 2; ++side)
             sum += word(first_page(pool, side) + i, device).load();
         if (sum != windowed_[device][i]) ++found.wrong_accounts;
@@ -300,14 +339,16 @@ class ProtectedTurn {
     }
   }
 
-  Machine machine_{{.coverage = {}}};
+  // Devices 6 and 7, as they are numbered in the constructor.
+  Machine machine_{{.coverage = {{{.register_base = kUnitBase, .functions = {{0x50, 0x58}}}}}}};
+  Tables tables_{machine_};
   std::array<std::unique_ptr<DmaPort>, kDevices> ports_;
   std::array<std::atomic<int>, kDevices> pools_{};
   // Each device's own account; its thread's, and the guest's once that has ended.
   std::array<std::array<std::uint64_t, kPlain>, kDevices> plain_{};
   std::array<std::array<std::uint64_t, kOfWindow>, kDevices> windowed_{};
   // The guest's.
-  std::array<std::uint64_t, kPools> sides_{};
+  std::array<std::uint64_t, kPools + 1> sides_{};
   std::array<bool, kPages> hidden_{}, poisoned_{};
   std::array<std::array<std::uint64_t, kDevices>, kPages> saved_{};
   std::array<std::array<std::uint64_t, kPlain>, kDevices> left_{};

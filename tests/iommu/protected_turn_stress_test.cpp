@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A guest turns protected under load: L1 for pages and windows, and not one DMA lost or doubled.
+// A guest turns protected under load: L1 for pages, windows and groups, and not one DMA lost or doubled.
 #include <gtest/gtest.h>
 
 #include "tests/iommu/protected_turn.h"
@@ -18,6 +18,10 @@ TEST(ProtectedTurnStress, NothingReachesWhatWasTakenAway) {
   EXPECT_EQ(turn->found.not_complete, 0u);
   EXPECT_GT(turn->found.accesses, 0u);
   EXPECT_GT(turn->found.refusals, 0u);
+  for (const auto& accesses : turn->found.accesses_of) EXPECT_GT(accesses, 0u);
+  EXPECT_GT(turn->found.pages_turned, 0u);
+  EXPECT_GT(turn->found.windows_moved, 0u);
+  EXPECT_GT(turn->found.groups_moved, 0u);
 }
 
 }  // namespace

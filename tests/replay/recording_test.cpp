@@ -15,11 +15,13 @@
 #include "replay/trace_file.h"
 #include "replay/trace_recorder.h"
 #include "tests/replay/recorded_sessions.h"
+#include "tests/replay/rewrite.h"
 #include "tests/replay/trace_files.h"
 
 namespace weir::replay {
 namespace {
 
+using test::rewrite;
 using test::Session;
 
 [[nodiscard]] Report replayed(const std::string& path) {
@@ -80,30 +82,6 @@ TEST(RecordingOf, DeviceTlbsThatAnswerAreLateOrStaySilent) {
   const ScratchFile file("");
   const Stats books = test::record_device_tlb(file.path());
   expect_same(replayed(file.path()), books);
-}
-
-// Every record of a file, through `change`, into another.
-void rewrite(const std::string& from, const std::string& to,
-             const std::function<void(TraceRecord&)>& change) {
-  auto reader = TraceReader::open(from);
-  auto writer = TraceWriter::create(to);
-  ASSERT_TRUE(reader && writer);
-  TraceRecord record;
-  for (;;) {
-    const auto more = reader->next(record);
-    ASSERT_TRUE(more) << more.error().to_string();
-    if (!*more) return;
-    change(record);
-    if (const auto* end = std::get_if<TraceEnd>(&record)) {
-      ASSERT_TRUE(writer->finish(end->books));
-      continue;
-    }
-    std::visit(
-        [&](const auto& r) {
-          if constexpr (!std::is_same_v<std::decay_t<decltype(r)>, TraceEnd>) writer->write(r);
-        },
-        record);
-  }
 }
 
 TEST(RecordingOf, RecordsComeThroughTheFileUnchanged) {

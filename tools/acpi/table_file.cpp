@@ -10,6 +10,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -60,6 +61,30 @@ constexpr std::size_t kPerLine = 16;
   return bytes;
 }
 
+using Json = nlohmann::ordered_json;
+
+constexpr int kDeepest = 64;
+
+// Where brackets are nested deeper than any table's; whoever copies such a value does so level by
+// level, on the stack.
+[[nodiscard]] std::optional<std::size_t> too_deep(std::string_view json) {
+  int depth = 0;
+  bool in_text = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_text && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      in_text = !in_text;
+    } else if (!in_text && (c == '[' || c == '{')) {
+      if (++depth > kDeepest) return i;
+    } else if (!in_text && (c == ']' || c == '}')) {
+      --depth;
+    }
+  }
+  return std::nullopt;
+}
+
 [[nodiscard]] Failure<std::string> at_line(std::size_t line, const char* cause) {
   return Failure{"line " + std::to_string(line) + ": " + cause};
 }
@@ -100,10 +125,28 @@ Result<std::vector<std::byte>, std::string> read_table_file(const std::string& p
 Result<nlohmann::ordered_json, std::string> read_json_file(const std::string& path) {
   const auto text = read_all(path);
   if (!text) return Failure{text.error()};
+  if (const auto at = too_deep(*text))
+    return Failure{"offset " + std::to_string(*at) + ": is nested too deeply"};
+  // Of a name that is there twice the last would win, and nobody would hear of the others.
+  std::vector<std::set<std::string>> open;
+  std::optional<std::string> twice;
+  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open.emplace_back();
+    if (event == Json::parse_event_t::object_end) open.pop_back();
+    if (event == Json::parse_event_t::key && !twice) {
+      auto name = parsed.get<std::string>();
+      if (!open.back().insert(name).second) twice = std::move(name);
+    }
+    return true;
+  };
   try {
-    return nlohmann::ordered_json::parse(*text);
-  } catch (const nlohmann::json::parse_error& error) {
+    Json json = Json::parse(*text, watch);
+    if (twice) return Failure{"has two fields of one name in one object: " + *twice};
+    return json;
+  } catch (const Json::parse_error& error) {
     return Failure{"offset " + std::to_string(error.byte) + ": is no JSON"};
+  } catch (const Json::exception&) {
+    return Failure{std::string("holds a number that is too large")};
   }
 }
 

@@ -107,10 +107,12 @@ class Reader {
     // Units may be functions, and functions wish units: names first.
     std::uint32_t units = 0, windows = 0;
     top_.each("units", [&](const Json& j, const std::string& at) {
-      units_[Object(j, at).text("name").value_or("")] = units++;
+      Object o(j, at);
+      call(o, units_, o.text("name").value_or(""), units++);
     });
     top_.each("windows", [&](const Json& j, const std::string& at) {
-      windows_[Object(j, at).text("name").value_or("")] = windows++;
+      Object o(j, at);
+      call(o, windows_, o.text("name").value_or(""), windows++);
     });
     top_.each("functions",
               [this](const Json& j, const std::string& at) { function(Object(j, at)); });
@@ -136,7 +138,13 @@ class Reader {
     o.take("last_bus", root.last_bus);
     o.finish();
     const std::string name = root.name;
-    roots_[name] = topology_.add(std::move(root));
+    call(o, roots_, name, topology_.add(std::move(root)));
+  }
+
+  // Others refer to it by this name; what has none nobody can mean.
+  static void call(const Object& o, Names& names, const std::string& name, std::uint32_t index) {
+    if (!name.empty() && !names.emplace(name, index).second)
+      o.fail("name", "is another's too: " + name);
   }
 
   [[nodiscard]] static std::uint32_t look_up(const Object& o, const char* field, const Names& names,
@@ -178,13 +186,12 @@ class Reader {
       if (found == kKinds.end()) o.fail("kind", "is no kind of function");
       f.kind = static_cast<FunctionKind>(found - kKinds.begin());
     }
-    const std::string on =
-        o.text("on").value_or(topology_.roots().empty() ? "" : topology_.roots().front().name);
-    if (const auto bridge = functions_.find(on); bridge != functions_.end()) {
+    const auto on = o.text("on");
+    if (const auto bridge = functions_.find(on.value_or("")); bridge != functions_.end()) {
       f.bridge = FunctionId{bridge->second};
-    } else {
-      f.root = look_up(o, "on", roots_, on);
-    }
+    } else if (on) {
+      f.root = look_up(o, "on", roots_, *on);
+    }  // else on the first
     o.take("ari", f.ari);
     f.devfn = devfn(o, f.ari);
     o.take("present", f.present);
@@ -212,7 +219,8 @@ class Reader {
     o.finish();
     const std::string name = f.name;
     const FunctionId id = topology_.add(std::move(f));
-    if (!name.empty()) functions_[name] = id.value;
+    if (roots_.contains(name)) o.fail("name", "is a root bus's: " + name);
+    call(o, functions_, name, id.value);
   }
 
   void unit(Object o) {

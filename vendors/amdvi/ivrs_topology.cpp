@@ -42,23 +42,78 @@ class Builder {
  private:
   [[nodiscard]] Problem first_problem() const {
     for (std::uint32_t u = 0; u < t_.units().size(); ++u)
-      if (!t_.units()[u].function)
-        return name_of_unit(t_, u) +
-               " is no function of the machine, and an IVRS names units by theirs: add one";
+      if (auto problem = problem_of_unit(u)) return problem;
     for (std::uint32_t i = 0; i < t_.functions(); ++i)
       if (auto problem = other_segment(t_.name({i}), t_.number({i}).segment, t_[{i}].wish))
         return problem;
-    for (const NamedDevice& device : t_.named_devices()) {
-      if (auto problem = other_segment(device.path, device.as.segment, device.wish)) return problem;
-      if (device.wish.kind == Wish::Kind::kUnit &&
-          (device.hid.empty() || device.hid.size() > kHidBytes || device.uid.size() > 0xff))
-        return device.path +
-               " needs a hardware id of 1 to 8 characters and a unique id of at most 255 in an "
-               "IVRS: give it both";
-    }
+    for (const NamedDevice& device : t_.named_devices())
+      if (auto problem = problem_of(device)) return problem;
+    for (const InterruptSource& source : t_.interrupt_sources())
+      if (source.unit)
+        if (auto problem = other_segment("interrupt source " + to_string(source.as),
+                                         source.as.segment, Wish::unit(*source.unit)))
+          return problem;
     for (const ReservedRegion& region : t_.reserved())
-      if (region.first % kPage != 0 || (region.last + 1) % kPage != 0)
-        return "a reserved region of an IVRS consists of whole pages: widen it";
+      if (auto problem = problem_of(region)) return problem;
+    if (auto problem = two_aliases()) return problem;
+    if (const auto good = check_numbers(t_, NumbersOf::kEverything); !good) return good.error();
+    return std::nullopt;
+  }
+
+  // Of two that are declared for one slot.
+  [[nodiscard]] Problem two_aliases() const {
+    std::map<Requester, FunctionId> first;
+    for (std::uint32_t i = 0; i < t_.functions(); ++i) {
+      const FunctionId id{i};
+      if (t_[id].wish.kind != Wish::Kind::kUnit) continue;
+      const auto [other, alone] = first.emplace(t_.number(id), id);
+      if (alone || t_.requester(other->second) == t_.requester(id)) continue;
+      return t_.name(other->second) + " and " + t_.name(id) +
+             " are declared for one slot and ask under different numbers, " +
+             to_string(t_.requester(other->second)) + " and " + to_string(t_.requester(id)) +
+             ", but an IVRS has one alias for a slot: declare one";
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] Problem problem_of_unit(std::uint32_t u) const {
+    const UnitPlace& unit = t_.units()[u];
+    if (!unit.function)
+      return name_of_unit(t_, u) +
+             " is no function of the machine, and an IVRS names units by theirs: add one";
+    if (t_.number(*unit.function).segment != unit.segment)
+      return name_of_unit(t_, u) + " serves segment " + std::to_string(unit.segment) + " and " +
+             t_.name(*unit.function) +
+             ", which it is itself, is in another, but an IVRS has one segment for both: give "
+             "that segment a unit of its own";
+    return std::nullopt;
+  }
+
+  // A guest takes an entry without a unique id for any device with that hardware id.
+  [[nodiscard]] Problem problem_of(const NamedDevice& device) const {
+    if (auto problem = other_segment(device.path, device.as.segment, device.wish)) return problem;
+    if (device.wish.kind != Wish::Kind::kUnit) return std::nullopt;
+    if (device.hid.empty() || device.hid.size() > kHidBytes || device.uid.size() > 0xff)
+      return device.path +
+             " needs a hardware id of 1 to 8 characters and a unique id of at most 255 in an "
+             "IVRS: give it both";
+    for (const NamedDevice& other : t_.named_devices())
+      if (&other != &device && other.hid == device.hid &&
+          (device.uid.empty() || other.uid == device.uid))
+        return device.path + " and " + other.path + " have the hardware id " + device.hid +
+               (device.uid.empty() ? ", and " + device.path + " no unique id"
+                                   : " and the unique id " + device.uid) +
+               ", by which an IVRS would name both: give each a unique id of its own";
+    return std::nullopt;
+  }
+
+  [[nodiscard]] Problem problem_of(const ReservedRegion& region) const {
+    if (region.first % kPage != 0 || (region.last + 1) % kPage != 0)
+      return "a reserved region of an IVRS consists of whole pages: widen it";
+    for (const FunctionId id : region.functions)
+      if (t_.number(id).segment != region.segment)
+        return t_.name(id) + " is not in segment " + std::to_string(region.segment) +
+               ", for which its reserved region is: give the other segment a region of its own";
     return std::nullopt;
   }
 
@@ -145,7 +200,11 @@ class Builder {
       return;
     }
     std::set<std::uint16_t> numbers;
-    for (const FunctionId id : region.functions) numbers.insert(t_.requester(id).bdf);
+    // Guests look by what a function is called, units by what its requests bear.
+    for (const FunctionId id : region.functions) {
+      numbers.insert(t_.number(id).bdf);
+      for (const Requester as : t_.requesters(id)) numbers.insert(as.bdf);
+    }
     for (auto at = numbers.begin(); at != numbers.end();) {
       block.device = block.last_device = *at;
       while (++at != numbers.end() && *at == block.last_device + 1) block.last_device = *at;

@@ -69,7 +69,8 @@ struct Viot {
 
 // The same from a machine and its wishes. A unit with a PCI function is named by that, and its
 // register_base is name_of_pci(its number). Endpoint ids are segment, bus, device and function;
-// devices that are no functions count from 8000_0000h. Reserved regions are not the table's: the
+// devices that are no functions count from 8000_0000h and
+// leave out what those of functions need. Reserved regions are not the table's: the
 // unit tells of them when it is probed. What the table says has been parsed again and compared with
 // the wishes. Refuses in one sentence. REQUIRES: topology.check().
 [[nodiscard]] Result<Viot, std::string> viot_of(const Topology& topology);

@@ -29,11 +29,9 @@ class Builder {
     }
     for (const NamedDevice& device : t_.named_devices())
       if (device.wish.kind == Wish::Kind::kUnit)
-        viot_.mmio_endpoints.push_back(
-            {.unit = t_.units()[device.wish.index].register_base,
-             .base = *device.mmio,
-             .endpoint =
-                 kFirstMmioEndpoint + static_cast<std::uint32_t>(viot_.mmio_endpoints.size())});
+        viot_.mmio_endpoints.push_back({.unit = t_.units()[device.wish.index].register_base,
+                                        .base = *device.mmio,
+                                        .endpoint = next_endpoint()});
     if (viot_.units.size() + viot_.ranges.size() + viot_.mmio_endpoints.size() > kMostNodes)
       return Failure{std::string(
           "the VIOT would have more than 1000 nodes: number functions behind a unit in a row")};
@@ -41,6 +39,20 @@ class Builder {
   }
 
  private:
+  // Ids of functions of segments from 8000h on lie where these count.
+  [[nodiscard]] std::uint32_t next_endpoint() {
+    for (bool taken = true; taken;) {
+      taken = false;
+      for (const ViotRange& range : viot_.ranges) {
+        const std::uint32_t last = range.first_endpoint + (range.last.bdf - range.first.bdf);
+        if (next_endpoint_ < range.first_endpoint || next_endpoint_ > last) continue;
+        next_endpoint_ = last + 1;
+        taken = true;
+      }
+    }
+    return next_endpoint_++;
+  }
+
   [[nodiscard]] Problem first_problem() const {
     for (std::uint32_t u = 0; u < t_.units().size(); ++u) {
       const auto& function = t_.units()[u].function;
@@ -52,7 +64,7 @@ class Builder {
                "address of its registers where it has none";
     }
     for (const NamedDevice& device : t_.named_devices())
-      if (device.wish.kind == Wish::Kind::kUnit && (!device.mmio || device.as.segment != 0))
+      if (device.wish.kind == Wish::Kind::kUnit && !device.mmio)
         return device.path +
                " has no register address, by which alone a VIOT names what is no PCI function: "
                "give it one (mmio)";
@@ -61,7 +73,21 @@ class Builder {
         return "interrupt source " + to_string(source.as) + " wishes to be behind " +
                name_of_unit(t_, *source.unit) +
                ", but a virtio-iommu remaps no interrupts: list it under no unit";
+    if (const auto good = check_numbers(t_, NumbersOf::kFunctions); !good) return good.error();
     return std::nullopt;
+  }
+
+  // What the function is called, and every number that a quirk or a bridge above puts in its place,
+  // also where the next bridge puts another: a guest that misses one of them takes none.
+  [[nodiscard]] Numbers on_the_way(FunctionId id) const {
+    Numbers numbers{t_.number(id).bdf};
+    if (t_[id].alias) numbers.insert(*t_[id].alias);
+    for (auto above = t_[id].bridge; above; above = t_[*above].bridge) {
+      if (t_[*above].kind == FunctionKind::kPciBridge) numbers.insert(t_.number(*above).bdf);
+      if (t_[*above].kind == FunctionKind::kPcieToPciBridge)
+        numbers.insert(static_cast<std::uint16_t>(t_[*above].secondary << 8));
+    }
+    return numbers;
   }
 
   // By segment. A guest looks for every number that a function may bear, so aliases count.
@@ -70,7 +96,7 @@ class Builder {
     for (std::uint32_t i = 0; i < t_.functions(); ++i) {
       if (t_[{i}].wish != Wish::unit(u)) continue;
       Numbers& of_segment = numbers[t_.number({i}).segment];
-      of_segment.insert(t_.number({i}).bdf);
+      for (const std::uint16_t bdf : on_the_way(FunctionId{i})) of_segment.insert(bdf);
       for (const Requester as : t_.requesters({i})) of_segment.insert(as.bdf);
     }
     if (t_.units()[u].takes_rest) take_rest(u, numbers[t_.units()[u].segment]);
@@ -82,7 +108,7 @@ class Builder {
     Numbers others;
     for (std::uint32_t i = 0; i < t_.functions(); ++i)
       if (t_[{i}].wish != Wish::unit(u) && t_.number({i}).segment == t_.units()[u].segment) {
-        others.insert(t_.number({i}).bdf);
+        others.merge(on_the_way({i}));
         for (const Requester as : t_.requesters({i})) others.insert(as.bdf);
       }
     for (unsigned bdf = 0; bdf <= 0xffff; ++bdf)
@@ -104,6 +130,7 @@ class Builder {
 
   const Topology& t_;
   Viot viot_;
+  std::uint32_t next_endpoint_ = kFirstMmioEndpoint;
 };
 
 }  // namespace

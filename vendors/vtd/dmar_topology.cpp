@@ -17,6 +17,7 @@ using Problem = std::optional<std::string>;
 using Kind = FunctionKind;
 
 constexpr std::uint64_t kPage = 4096;
+constexpr int kMostNamed = 255;
 
 [[nodiscard]] bool is_behind(const Function& function, std::uint32_t unit) {
   return function.wish == Wish::unit(unit);
@@ -71,6 +72,31 @@ class Builder {
         return other_segment("interrupt source " + to_string(source.as), *source.unit);
     for (const ReservedRegion& region : t_.reserved())
       if (auto problem = problem_of(region)) return problem;
+    if (auto problem = bridge_or_none()) return problem;
+    const auto listed = [](const NamedDevice& d) { return d.wish.kind == Wish::Kind::kUnit; };
+    if (std::ranges::count_if(t_.named_devices(), listed) > kMostNamed)
+      return "more than 255 devices of ACPI wish to be behind units, and a DMAR numbers no more: "
+             "let the others bypass";
+    return std::nullopt;
+  }
+
+  // Of two that are declared for one slot, one a bridge: a scope says which, and a guest that finds
+  // the other takes none of that slot's.
+  [[nodiscard]] Problem bridge_or_none() const {
+    std::map<Requester, FunctionId> first;
+    std::set<FunctionId> hierarchies;
+    for (std::uint32_t i = 0; i < t_.functions(); ++i) {
+      const FunctionId id{i};
+      if (t_[id].wish.kind != Wish::Kind::kUnit || t_.units()[t_[id].wish.index].takes_rest ||
+          t_[id].physical || is_below_one_of(t_, id, hierarchies))
+        continue;
+      if (is_bridge(t_[id].kind)) hierarchies.insert(id);
+      const auto [other, alone] = first.emplace(t_.number(id), id);
+      if (alone || is_bridge(t_[other->second].kind) == is_bridge(t_[id].kind)) continue;
+      return t_.name(other->second) + " and " + t_.name(id) +
+             " are declared for one slot and one of them is a bridge, but a scope of a DMAR is of "
+             "a bridge or of none: let both bypass, or declare one";
+    }
     return std::nullopt;
   }
 
@@ -81,7 +107,10 @@ class Builder {
 
   [[nodiscard]] Problem problem_of(FunctionId id) const {
     const Function& function = t_[id];
-    if (function.physical && t_[*function.physical].wish != function.wish)
+    // Bypass and windows are one to a table.
+    const Wish physical = function.physical ? t_[*function.physical].wish : function.wish;
+    if (physical != function.wish &&
+        (physical.kind == Wish::Kind::kUnit || function.wish.kind == Wish::Kind::kUnit))
       return t_.name(id) + " is a virtual function and wishes otherwise than " +
              t_.name(*function.physical) +
              ", and a DMAR names both by the physical one: give them one wish";
@@ -89,7 +118,10 @@ class Builder {
         t_.number(id).segment != t_.units()[function.wish.index].segment)
       return other_segment(t_.name(id), function.wish.index);
     for (auto above = function.bridge; above; above = t_[*above].bridge) {
-      if (t_[*above].wish.kind != Wish::Kind::kUnit || t_[*above].wish == function.wish) continue;
+      const Wish wish = t_[*above].wish;
+      if (wish.kind != Wish::Kind::kUnit || wish == function.wish) continue;
+      // Nothing names what belongs to the rest.
+      if (t_.units()[wish.index].takes_rest) continue;
       return t_.name(*above) + " wishes to be behind " + name_of_unit(t_, t_[*above].wish.index) +
              " and " + t_.name(id) +
              " below it wishes otherwise, but a DMAR names a bridge only with all that is below: "
@@ -98,7 +130,7 @@ class Builder {
     return std::nullopt;
   }
 
-  [[nodiscard]] static Problem problem_of(const ReservedRegion& region) {
+  [[nodiscard]] Problem problem_of(const ReservedRegion& region) const {
     if (region.functions.empty())
       return "a reserved region of a DMAR names its devices: list the functions";
     if (region.exclusion || !region.read || !region.write)
@@ -106,6 +138,10 @@ class Builder {
              "no other kind";
     if (region.first % kPage != 0 || (region.last + 1) % kPage != 0)
       return "a reserved region of a DMAR consists of whole pages: widen it";
+    for (const FunctionId id : region.functions)
+      if (t_.number(id).segment != region.segment)
+        return t_.name(id) + " is not in segment " + std::to_string(region.segment) +
+               ", for which its reserved region is: give the other segment a region of its own";
     return std::nullopt;
   }
 
@@ -115,8 +151,10 @@ class Builder {
       if (t_.named_devices()[i].wish.kind == Wish::Kind::kUnit) numbers_[i] = ++number;
   }
 
-  // By the way from the root bus, which does not change with bus numbers.
+  // By the way from the root bus, which does not change with bus numbers; a virtual function by its
+  // physical one.
   [[nodiscard]] dmar::Scope scope_of(FunctionId id) const {
+    id = t_[id].physical.value_or(id);
     const Location location = t_.location(id);
     dmar::Scope scope{
         .type = is_bridge(t_[id].kind) ? dmar::scope::kSubHierarchy : dmar::scope::kEndpoint,
