@@ -11,6 +11,7 @@
 #include "bench/machine.h"
 #include "bench/vmm_cache.h"
 #include "bench/replay_cases.h"
+#include "bench/strict_guest.h"
 #include "bench/walk_cases.h"
 #include "iotlb/iotlb.h"
 
@@ -257,6 +258,7 @@ std::vector<Case> make_cases(const CaseOptions& options,
               [&] { return probing(subjects->one_probe()); });
   add_walk_cases(cases, wanted);
   add_replay_cases(cases, wanted);
+  add_strict_guest_cases(cases, wanted);
   add_flush_cases(cases, wanted, workload,
                   [subjects]() -> Machine& { return subjects->machine(); });
   return cases;

@@ -6,6 +6,7 @@
 
 #include "bench/flush_cases.h"
 #include "bench/replay_cases.h"
+#include "bench/strict_guest.h"
 #include "bench/walk_cases.h"
 
 namespace weir::bench {
@@ -80,8 +81,23 @@ constexpr Goal kGoals[] = {
      .numerator = kNestedByTurns,
      .of = Of::kAmount},
     {.id = "G12",
-     .quantity = "strict nested guest, 2 cores, lookups/s",
-     .goal_in_words = ">= 70 M with 7.9 M misses/s"},
+     .quantity = "strict nested guest, 2 cores, M lookups/s",
+     .bound = kAtLeast,
+     .goal = 70,
+     .numerator = kStrictLookups,
+     .of = Of::kAmount},
+    {.id = "G12",
+     .quantity = "of it: M misses/s",
+     .bound = kAtLeast,
+     .goal = 7.9,
+     .numerator = kStrictMisses,
+     .of = Of::kAmount},
+    {.id = "G12",
+     .quantity = "and M flushes/s, completed every 64",
+     .bound = kAtLeast,
+     .goal = 0.78,
+     .numerator = kStrictFlushes,
+     .of = Of::kAmount},
     {"G13", "verified hit / hit, one stage, tables in cache", kAtMost, 4, 0, kVerifiedFew, kHitFew},
     {.id = "G14",
      .quantity = "recording replayed, M translations/s, one core",
@@ -156,7 +172,6 @@ Figure make_count(const Goal& goal, std::span<const Measured> measured) {
 
 Figure make_figure(const Goal& goal, std::span<const Measured> measured) {
   Figure figure{.goal = &goal};
-  if (!goal.built()) return figure;
   if (goal.of != Of::kTime) return make_count(goal, measured);
   figure.numerator_ns = median_of(measured, goal.numerator, figure.trouble);
   figure.denominator_ns = median_of(measured, goal.denominator, figure.trouble);
@@ -185,8 +200,6 @@ std::string_view to_string(FigureState state) {
       return "met";
     case FigureState::kNotMet:
       return "not met";
-    case FigureState::kNotYet:
-      return "not yet";
     case FigureState::kNotMeasured:
       return "not measured";
   }
@@ -210,8 +223,7 @@ std::vector<Figure> make_figures(std::span<const Measured> measured,
 
 bool required_are_met(std::span<const Figure> figures) {
   return std::all_of(figures.begin(), figures.end(), [](const Figure& figure) {
-    return !is_required(*figure.goal) || figure.state == FigureState::kMet ||
-           figure.state == FigureState::kNotYet;
+    return !is_required(*figure.goal) || figure.state == FigureState::kMet;
   });
 }
 

@@ -27,14 +27,11 @@ struct Goal {
   Bound bound = Bound::kAtMost;
   double goal = 0;
   double stretch = 0;            // 0: none
-  std::string_view numerator{};  // cases; both empty: what it measures is not built yet
+  std::string_view numerator{};  // cases
   std::string_view denominator{};
-  std::string_view goal_in_words{};  // of figures that are not built yet
   // This row and the one before it are two ways to reach one goal.
   bool or_previous = false;
   Of of = Of::kTime;
-
-  [[nodiscard]] constexpr bool built() const { return !numerator.empty(); }
 };
 
 // In the order of their numbers; several rows may have one id.
@@ -45,14 +42,13 @@ struct Goal {
 enum class FigureState : std::uint8_t {
   kMet,
   kNotMet,
-  kNotYet,       // its part is not built
   kNotMeasured,  // this machine cannot, or a case went wrong: `trouble` says which
 };
 [[nodiscard]] std::string_view to_string(FigureState state);
 
 struct Figure {
   const Goal* goal = nullptr;
-  FigureState state = FigureState::kNotYet;
+  FigureState state = FigureState::kNotMeasured;
   bool stretch_met = false;
   double ratio = 0;
   double numerator_ns = 0;

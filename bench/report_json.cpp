@@ -43,10 +43,6 @@ Json to_json(const Figure& figure) {
             {"quantity", goal.quantity},
             {"state", to_string(figure.state)},
             {"required", is_required(goal)}};
-  if (!goal.built()) {
-    json["goal"] = goal.goal_in_words;
-    return json;
-  }
   json["bound"] = goal.bound == Bound::kAtMost    ? "at most"
                   : goal.bound == Bound::kAtLeast ? "at least"
                                                   : "exactly";

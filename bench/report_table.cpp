@@ -23,7 +23,6 @@ __attribute__((format(printf, 1, 2))) std::string format(const char* how, ...) {
 }
 
 std::string goal_of(const Goal& goal) {
-  if (!goal.built()) return std::string(goal.goal_in_words);
   std::string text = goal.bound == Bound::kAtMost    ? "<= "
                      : goal.bound == Bound::kAtLeast ? ">= "
                                                      : "";

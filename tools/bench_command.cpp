@@ -21,7 +21,6 @@ namespace {
 void say_what_is_missing(const bench::Report& report, std::ostream& err) {
   for (const bench::Figure& figure : report.figures) {
     if (figure.state == bench::FigureState::kMet) continue;
-    if (figure.state == bench::FigureState::kNotYet) continue;
     err << "weir bench: " << figure.goal->id << " " << to_string(figure.state)
         << (is_required(*figure.goal) ? ", required: " : ", not required yet: ")
         << figure.goal->quantity << "\n";

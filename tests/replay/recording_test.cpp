@@ -114,6 +114,42 @@ TEST(RecordingOf, RecordsComeThroughTheFileUnchanged) {
   expect_same(replayed(copy.path()), books);
 }
 
+// Numbers take one to ten bytes, and a reader takes eight at once where it can: each length at each
+// place, also where what has been read so far ends.
+TEST(RecordingOf, NumbersOfEveryLengthComeThroughAnywhere) {
+  const ScratchFile file("");
+  constexpr unsigned kPieces = 1 << 16;  // more than a reader's memory, several times
+  const auto piece = [](unsigned i) {
+    const std::uint64_t bit = std::uint64_t{1} << i * 37 % 64;
+    return TracePiece{.requester = Requester::from_sid(0x10),
+                      .iova = Iova(i % 3 == 0 ? bit - 1 : bit),
+                      .size = ~bit >> i % 64,
+                      .gpa = Gpa(~bit * i),
+                      .length = bit | (bit - 1),
+                      .page_lg2 = static_cast<std::uint8_t>(i % 64)};
+  };
+  {
+    auto writer = TraceWriter::create(file.path());
+    ASSERT_TRUE(writer);
+    TraceOperation operation;
+    for (unsigned i = 0; i < kPieces; ++i) {
+      operation.what = piece(i);
+      writer->write(operation);
+    }
+    ASSERT_TRUE(writer->finish({}));
+  }
+  auto reader = TraceReader::open(file.path());
+  ASSERT_TRUE(reader);
+  TraceRecord record;
+  for (unsigned i = 0; i < kPieces; ++i) {
+    const auto more = reader->next(record);
+    ASSERT_TRUE(more) << more.error().to_string();
+    const auto* operation = std::get_if<TraceOperation>(&record);
+    ASSERT_NE(operation, nullptr);
+    ASSERT_EQ(std::get<TracePiece>(operation->what), piece(i)) << i;
+  }
+}
+
 // One change somewhere, and what has to notice it.
 struct Forgery {
   const char* name;

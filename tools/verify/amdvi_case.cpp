@@ -35,25 +35,11 @@ DmaResult read_result(const Fields& fields) {
 }
 
 AmdDma read_dma(const Fields& fields) {
-  AmdDma result;
-  Dma& dma = result.dma;
-  dma.requester = read_bdf(fields, "bdf");
-  dma.iova = Iova(fields.hex("iova"));
-  const std::string direction = fields.text("d");
-  if (direction != "r" && direction != "w") fields.complain("d", "is neither \"r\" nor \"w\"");
-  dma.access = direction == "w" ? Access::kWrite : Access::kRead;
-  dma.size = static_cast<unsigned>(fields.number("n", kPageSize));
-  if (dma.size == 0 || dma.iova.page_offset(kPageLg2) + dma.size > kPageSize) {
-    fields.complain("n", "is not the size of an access inside one page");
-  }
-  const auto take = [&result](const Fields& one) {
+  AmdDma result{.dma = read_access(fields), .details = {}};
+  for_each_permitted(fields, [&](const Fields& one) {
     result.dma.permitted.push_back(read_result(one));
     result.details.push_back(read_details(one));
-  };
-  take(fields.object("res"));
-  if (fields.has("also")) {
-    for (const Fields& one : fields.objects("also")) take(one);
-  }
+  });
   if (fields.has("ev")) {
     const Fields event = fields.object("ev");
     for (EventDetails& details : result.details) {
@@ -109,10 +95,8 @@ AmdCase read_amd_case(const Fields& fields) {
   AmdCase result;
   result.config = read_config(fields.object("cfg"));
   result.memory = read_runs(fields, "mem");
-  for (const Fields& one : fields.objects("ops")) {
-    result.operations.push_back(read_operation(one));
-    if (!fields.ok()) break;
-  }
+  for_each_operation(fields,
+                     [&](const Fields& one) { result.operations.push_back(read_operation(one)); });
   return result;
 }
 

@@ -12,8 +12,8 @@
 #include <variant>
 #include <vector>
 
+#include "tools/verify/case_parts.h"
 #include "tools/verify/fields.h"
-#include "tools/verify/vtd_case.h"
 
 namespace weir::verify {
 

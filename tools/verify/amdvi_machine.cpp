@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/verify/amdvi_machine.h"
 
-#include <algorithm>
-#include <map>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,9 +13,8 @@
 #include "tools/verify/amdvi_case.h"
 #include "tools/verify/amdvi_driver.h"
 #include "tools/verify/dma_probe.h"
-#include "tools/verify/guest_ram.h"
+#include "tools/verify/machine_parts.h"
 #include "tools/verify/named_pages.h"
-#include "tools/verify/vtd_setup.h"
 #include "vendors/amdvi/ivrs.h"
 #include "vendors/amdvi/unit.h"
 
@@ -23,15 +22,6 @@ namespace weir::verify {
 namespace {
 
 constexpr std::uint64_t kRegisterBase = 0xfed80000;
-
-std::string permitted_in_words(const Dma& dma) {
-  std::string words;
-  for (const DmaResult& result : dma.permitted) {
-    if (!words.empty()) words += " or ";
-    words += in_words(result);
-  }
-  return words;
-}
 
 bool as_given(const AmdEvent& event, const EventDetails& details) {
   const bool flags = !details.has_flags ||
@@ -44,11 +34,8 @@ bool as_given(const AmdEvent& event, const EventDetails& details) {
 
 class AmdMachine final : public Machine {
  public:
-  AmdMachine(GuestRam ram, std::vector<Requester> devices, const MachineOptions& options)
-      : ram_(std::move(ram)),
-        devices_(std::move(devices)),
-        options_(options),
-        probe_(ram_, DmaProbe::TableUpdates::kNone) {}
+  explicit AmdMachine(Premises premises)
+      : premises_(std::move(premises)), probe_(premises_.ram, DmaProbe::TableUpdates::kNone) {}
 
   Result<Done, std::string> load(const Fields& fields) override;
   Verdict run(std::size_t index) override;
@@ -63,34 +50,26 @@ class AmdMachine final : public Machine {
 
   void check(const Fields& fields) const;
   Result<Done, std::string> build(AmdDriverPages pages);
-  void write_runs(const std::vector<MemoryRun>& runs);
   void count_details(Verdict& verdict, const AmdDma& dma, const AmdEvent& event) const;
 
   // Constant after construction.
-  GuestRam ram_;
-  const std::vector<Requester> devices_;
-  const MachineOptions options_;
+  Premises premises_;
   ManualClock clock_;
   // Of the current case; destroyed from the last to the first.
   DmaProbe probe_;
   AmdCase case_;
   std::unique_ptr<Iommu> iommu_;
   std::unique_ptr<AmdDriver> driver_;
-  std::map<Requester, std::unique_ptr<DmaPort>> ports_;
+  Ports ports_;
 };
 
 void AmdMachine::check(const Fields& fields) const {
-  const auto check_runs = [&](const std::vector<MemoryRun>& runs) {
-    for (const MemoryRun& run : runs)
-      if (!ram_.holds(run.first, run.words.size() * sizeof(std::uint64_t)))
-        fields.complain("mem", "a run lies outside RAM");
-  };
-  check_runs(case_.memory);
+  check_runs(premises_, case_.memory, fields);
   for (const AmdOperation& operation : case_.operations) {
-    if (const auto* edit = std::get_if<EditMemory>(&operation)) check_runs(edit->runs);
-    if (const auto* dma = std::get_if<AmdDma>(&operation);
-        dma != nullptr && std::ranges::find(devices_, dma->dma.requester) == devices_.end())
-      fields.complain("ops", "a device is not in the header's list");
+    if (const auto* edit = std::get_if<EditMemory>(&operation))
+      check_runs(premises_, edit->runs, fields);
+    if (const auto* dma = std::get_if<AmdDma>(&operation))
+      check_device(premises_, dma->dma.requester, fields);
   }
 }
 
@@ -111,20 +90,20 @@ Result<Done, std::string> AmdMachine::load(const Fields& fields) {
     if (const auto* edit = std::get_if<EditMemory>(&operation)) named.add(edit->runs);
     if (const auto* dma = std::get_if<AmdDma>(&operation)) named.add(dma->dma);
   }
-  const auto pages = named.others(ram_, 3);
+  const auto pages = named.others(premises_.ram, 3);
   if (pages.size() < 3)
     return Failure{std::string("no page of RAM is left for the driver's rings")};
-  ram_.clear();
-  write_runs(case_.memory);
+  premises_.ram.clear();
+  write_runs(premises_.ram, case_.memory);
   probe_.set_log({pages[1], pages[1] + (kPageSize - 1)});
   return build({.commands = pages[0], .events = pages[1], .semaphore = pages[2]});
 }
 
 Result<Done, std::string> AmdMachine::build(AmdDriverPages pages) {
-  iommu_ = std::make_unique<Iommu>(IommuConfig{.memory = ram_.memory(),
+  iommu_ = std::make_unique<Iommu>(IommuConfig{.memory = premises_.ram.memory(),
                                                .clock = &clock_,
                                                .sinks = {.interrupts = &probe_, .dirty = &probe_},
-                                               .caches = options_.caches});
+                                               .caches = premises_.options.caches});
   UnitCoverage everything;
   everything.register_base = kRegisterBase;
   everything.rest_of_segment = true;
@@ -136,29 +115,15 @@ Result<Done, std::string> AmdMachine::build(AmdDriverPages pages) {
   if (const auto used = iommu_->use_tables(amdvi::ivrs_parser(), *table); !used)
     return Failure{"the IVRS is refused: " + used.error().cause};
   auto& unit = iommu_->add_unit<amdvi::Unit>(kRegisterBase, options);
-  driver_ = std::make_unique<AmdDriver>(*iommu_, unit, ram_, pages);
-  for (const Requester device : devices_) {
-    auto port = iommu_->attach(Location{.function = device, .bridges = {}});
-    if (!port) return Failure{"a device cannot be attached: " + port.error()};
-    ports_.emplace(device, std::move(*port));
-  }
+  driver_ = std::make_unique<AmdDriver>(*iommu_, unit, premises_.ram, pages);
+  auto ports = attach_all(*iommu_, premises_.devices);
+  if (!ports) return Failure{ports.error()};
+  ports_ = std::move(*ports);
   return driver_->start(case_.config.device_table, case_.config.device_table_pages);
 }
 
-void AmdMachine::write_runs(const std::vector<MemoryRun>& runs) {
-  for (const MemoryRun& run : runs)
-    for (std::size_t i = 0; i < run.words.size(); ++i)
-      ram_.store64(run.first + i * sizeof(std::uint64_t), run.words[i]);
-}
-
-Verdict carried_out(const AmdDriver::Outcome& outcome) {
-  return {.agrees = outcome.ok(),
-          .expected = "done",
-          .got = outcome ? std::string("done") : outcome.error()};
-}
-
 Verdict AmdMachine::carry_out(const EditMemory& edit) {
-  write_runs(edit.runs);
+  write_runs(premises_.ram, edit.runs);
   return carried_out(Done{});
 }
 Verdict AmdMachine::carry_out(const SwitchTranslation& change) {
@@ -208,16 +173,10 @@ Verdict AmdMachine::carry_out(const AmdDma& dma) {
   }
   if (seen.kind == Sighting::Kind::kBlocked ? events.size() > 1 : !events.empty())
     oddity = std::to_string(events.size()) + " events of one access";
-  Verdict verdict;
-  if (events.size() == 1) {
-    if (events[0].device != dma.dma.requester.bdf) oddity = "the event has another DeviceID";
-    count_details(verdict, dma, events[0]);
-  }
-  verdict.expected = permitted_in_words(dma.dma);
-  verdict.got = result ? in_words(*result) : "nothing clear";
-  if (!oddity.empty()) verdict.got += "; " + oddity;
-  verdict.agrees = result && oddity.empty() &&
-                   std::ranges::find(dma.dma.permitted, *result) != dma.dma.permitted.end();
+  if (events.size() == 1 && events[0].device != dma.dma.requester.bdf)
+    oddity = "the event has another DeviceID";
+  Verdict verdict = judge(dma.dma.permitted, result, oddity, std::equal_to<>());
+  if (events.size() == 1) count_details(verdict, dma, events[0]);
   if (!verdict.agrees &&
       driver_->ends_in_next_level_size(dma.dma.requester.bdf, dma.dma.iova.value()))
     verdict.overruled = "leaf-of-the-next-levels-size";
@@ -232,15 +191,9 @@ Verdict AmdMachine::run(std::size_t index) {
 }  // namespace
 
 std::unique_ptr<Machine> make_amdvi_machine(const Fields& header, const MachineOptions& options) {
-  const auto ranges = read_ram_ranges(header);
-  auto devices = read_devices(header);
-  if (!header.ok()) return nullptr;
-  auto ram = GuestRam::create(ranges);
-  if (!ram) {
-    header.complain("ram", ram.error());
-    return nullptr;
-  }
-  return std::make_unique<AmdMachine>(std::move(*ram), std::move(devices), options);
+  auto premises = read_premises(header, options);
+  if (!premises) return nullptr;
+  return std::make_unique<AmdMachine>(std::move(*premises));
 }
 
 }  // namespace weir::verify

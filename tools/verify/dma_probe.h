@@ -17,8 +17,8 @@
 
 #include "iommu/dma_port.h"
 #include "iommu/sinks.h"
+#include "tools/verify/case_parts.h"
 #include "tools/verify/guest_ram.h"
-#include "tools/verify/vtd_case.h"
 
 namespace weir::verify {
 

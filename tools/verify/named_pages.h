@@ -10,8 +10,8 @@
 #include <set>
 #include <vector>
 
+#include "tools/verify/case_parts.h"
 #include "tools/verify/guest_ram.h"
-#include "tools/verify/vtd_case.h"
 
 namespace weir::verify {
 

@@ -79,18 +79,8 @@ DmaResult read_result(const Fields& fields) {
 }
 
 Dma read_dma(const Fields& fields) {
-  Dma dma;
-  dma.requester = read_bdf(fields, "bdf");
-  dma.iova = Iova(fields.hex("iova"));
-  const std::string direction = fields.text("d");
-  if (direction != "r" && direction != "w") fields.complain("d", "is neither \"r\" nor \"w\"");
-  dma.access = direction == "w" ? Access::kWrite : Access::kRead;
-  dma.size = static_cast<unsigned>(fields.number("n", kPageSize));
-  if (dma.size == 0 || dma.iova.page_offset(kPageLg2) + dma.size > kPageSize)
-    fields.complain("n", "is not the size of an access inside one page");
-  dma.permitted.push_back(read_result(fields.object("res")));
-  if (fields.has("also"))
-    for (const Fields& one : fields.objects("also")) dma.permitted.push_back(read_result(one));
+  Dma dma = read_access(fields);
+  for_each_permitted(fields, [&](const Fields& one) { dma.permitted.push_back(read_result(one)); });
   return dma;
 }
 
@@ -140,10 +130,8 @@ std::string status_in_words(std::uint8_t status) {
 ViommuCase read_viommu_case(const Fields& fields) {
   ViommuCase result;
   result.config = read_config(fields.object("cfg"));
-  for (const Fields& one : fields.objects("ops")) {
-    result.operations.push_back(read_operation(one));
-    if (!fields.ok()) break;
-  }
+  for_each_operation(fields,
+                     [&](const Fields& one) { result.operations.push_back(read_operation(one)); });
   return result;
 }
 

@@ -14,9 +14,9 @@
 
 #include "base/address.h"
 #include "base/ids.h"
+#include "tools/verify/case_parts.h"
 #include "tools/verify/fields.h"
 #include "tools/verify/guest_ram.h"
-#include "tools/verify/vtd_case.h"
 
 namespace weir::verify {
 

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <map>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,9 +14,8 @@
 #include "iommu/iommu.h"
 #include "replay/viommu_driver.h"
 #include "tools/verify/dma_probe.h"
-#include "tools/verify/guest_ram.h"
+#include "tools/verify/machine_parts.h"
 #include "tools/verify/virtio_iommu_case.h"
-#include "tools/verify/vtd_setup.h"
 #include "vendors/virtio_iommu/unit.h"
 
 namespace weir::verify {
@@ -69,11 +69,8 @@ class Everything final : public TableParser {
 
 class ViommuMachine final : public Machine {
  public:
-  ViommuMachine(GuestRam ram, std::vector<Requester> devices, const MachineOptions& options)
-      : ram_(std::move(ram)),
-        devices_(std::move(devices)),
-        options_(options),
-        probe_(ram_, DmaProbe::TableUpdates::kNone) {}
+  explicit ViommuMachine(Premises premises)
+      : premises_(std::move(premises)), probe_(premises_.ram, DmaProbe::TableUpdates::kNone) {}
 
   Result<Done, std::string> load(const Fields& fields) override;
   Verdict run(std::size_t index) override {
@@ -96,24 +93,20 @@ class ViommuMachine final : public Machine {
   std::optional<DmaResult> conclude(const Dma& dma, const Sighting& seen, std::string& oddity);
 
   // Constant after construction.
-  GuestRam ram_;
-  const std::vector<Requester> devices_;
-  const MachineOptions options_;
+  Premises premises_;
   // Of the current case; destroyed from the last to the first.
   DmaProbe probe_;
   ViommuCase case_;
   std::unique_ptr<pagetables::PhysicalMemory> memory_;
   std::unique_ptr<Iommu> iommu_;
   std::unique_ptr<ViommuDriver> driver_;
-  std::map<Requester, std::unique_ptr<DmaPort>> ports_;
+  Ports ports_;
 };
 
 void ViommuMachine::check_devices(const Fields& fields) const {
-  for (const ViommuOperation& operation : case_.operations) {
-    const auto* const dma = std::get_if<Dma>(&operation);
-    if (dma != nullptr && std::ranges::find(devices_, dma->requester) == devices_.end())
-      fields.complain("ops", "a device is not in the header's list");
-  }
+  for (const ViommuOperation& operation : case_.operations)
+    if (const auto* const dma = std::get_if<Dma>(&operation))
+      check_device(premises_, dma->requester, fields);
 }
 
 Result<Done, std::string> ViommuMachine::load(const Fields& fields) {
@@ -123,16 +116,17 @@ Result<Done, std::string> ViommuMachine::load(const Fields& fields) {
   case_ = read_viommu_case(fields);
   if (fields.ok()) check_devices(fields);
   if (!fields.ok()) return Done{};
-  ram_.clear();
+  premises_.ram.clear();
   const auto driver_wants = driver_options(case_.config);
-  const auto area = find_driver_area(case_, ram_, ViommuDriver::bytes_needed(driver_wants));
+  const auto area =
+      find_driver_area(case_, premises_.ram, ViommuDriver::bytes_needed(driver_wants));
   if (!area) return Failure{std::string("the case leaves the driver no memory")};
   probe_.set_log({*area, *area + (ViommuDriver::bytes_needed(driver_wants) - 1)});
 
-  memory_ = std::make_unique<pagetables::PhysicalMemory>(ram_.memory());
-  iommu_ = std::make_unique<Iommu>(IommuConfig{.memory = ram_.memory(),
+  memory_ = std::make_unique<pagetables::PhysicalMemory>(premises_.ram.memory());
+  iommu_ = std::make_unique<Iommu>(IommuConfig{.memory = premises_.ram.memory(),
                                                .sinks = {.interrupts = &probe_, .dirty = &probe_},
-                                               .caches = options_.caches});
+                                               .caches = premises_.options.caches});
   constexpr std::array kTable = {std::byte{1}};
   if (!iommu_->use_tables(Everything{}, kTable)) return Failure{std::string("no routes")};
   auto& unit = iommu_->add_unit<virtio_iommu::Unit>(kUnitName, unit_options(case_.config));
@@ -142,11 +136,9 @@ Result<Done, std::string> ViommuMachine::load(const Fields& fields) {
   constexpr std::uint64_t kDeviceFeatures = 0xffffff;
   if ((driver_->features() & kDeviceFeatures) != driver_wants.features)
     return Failure{std::string("the unit of this build lacks features that the case accepts")};
-  for (const Requester device : devices_) {
-    auto port = iommu_->attach({.function = device});
-    if (!port) return Failure{port.error()};
-    ports_[device] = std::move(port).value();
-  }
+  auto ports = attach_all(*iommu_, premises_.devices);
+  if (!ports) return Failure{ports.error()};
+  ports_ = std::move(*ports);
   return Done{};
 }
 
@@ -233,31 +225,16 @@ Verdict ViommuMachine::carry_out(const Dma& dma) {
   const Sighting seen = probe_.run(*ports_.at(dma.requester), dma);
   std::string oddity = seen.oddity;
   const auto result = conclude(dma, seen, oddity);
-  Verdict verdict;
-  for (const DmaResult& permitted : dma.permitted) {
-    if (!verdict.expected.empty()) verdict.expected += " or ";
-    verdict.expected += in_words(permitted);
-  }
-  verdict.got = result ? in_words(*result) : "nothing clear";
-  if (!oddity.empty()) verdict.got += "; " + oddity;
-  verdict.agrees =
-      result && oddity.empty() && std::ranges::find(dma.permitted, *result) != dma.permitted.end();
-  return verdict;
+  return judge(dma.permitted, result, oddity, std::equal_to<>());
 }
 
 }  // namespace
 
 std::unique_ptr<Machine> make_virtio_iommu_machine(const Fields& header,
                                                    const MachineOptions& options) {
-  const auto ranges = read_ram_ranges(header);
-  auto devices = read_devices(header);
-  if (!header.ok()) return nullptr;
-  auto ram = GuestRam::create(ranges);
-  if (!ram) {
-    header.complain("ram", ram.error());
-    return nullptr;
-  }
-  return std::make_unique<ViommuMachine>(std::move(*ram), std::move(devices), options);
+  auto premises = read_premises(header, options);
+  if (!premises) return nullptr;
+  return std::make_unique<ViommuMachine>(std::move(*premises));
 }
 
 }  // namespace weir::verify

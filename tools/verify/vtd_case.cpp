@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/verify/vtd_case.h"
 
-#include <algorithm>
-#include <array>
-#include <charconv>
-#include <cstdio>
-#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -15,7 +10,6 @@
 namespace weir::verify {
 namespace {
 
-constexpr std::uint64_t kWordBytes = 8;
 constexpr std::uint64_t kAnyDomain = 0xffff;
 
 Gpa read_page(const Fields& fields, const char* key) {
@@ -34,20 +28,8 @@ DmaResult read_result(const Fields& fields) {
 }
 
 Dma read_dma(const Fields& fields) {
-  Dma dma;
-  dma.requester = read_bdf(fields, "bdf");
-  dma.iova = Iova(fields.hex("iova"));
-  const std::string direction = fields.text("d");
-  if (direction != "r" && direction != "w") fields.complain("d", "is neither \"r\" nor \"w\"");
-  dma.access = direction == "w" ? Access::kWrite : Access::kRead;
-  dma.size = static_cast<unsigned>(fields.number("n", kPageSize));
-  if (dma.size == 0 || dma.iova.page_offset(kPageLg2) + dma.size > kPageSize) {
-    fields.complain("n", "is not the size of an access inside one page");
-  }
-  dma.permitted.push_back(read_result(fields.object("res")));
-  if (fields.has("also")) {
-    for (const Fields& one : fields.objects("also")) dma.permitted.push_back(read_result(one));
-  }
+  Dma dma = read_access(fields);
+  for_each_permitted(fields, [&](const Fields& one) { dma.permitted.push_back(read_result(one)); });
   for (const char* key : {"ad", "ad_spec"}) {
     if (!fields.has(key)) continue;
     for (auto& run : read_runs(fields, key)) dma.updated.push_back(std::move(run));
@@ -171,73 +153,14 @@ VtdConfig read_config(const Fields& fields, bool scalable) {
 
 }  // namespace
 
-std::vector<MemoryRun> read_runs(const Fields& fields, const char* key) {
-  std::vector<MemoryRun> runs;
-  for (const auto& row : fields.hex_rows(key, 2)) {
-    const std::uint64_t bytes = (row.size() - 1) * kWordBytes;
-    if (!is_aligned(row[0], 3) || row[0] > ~std::uint64_t{0} - bytes) {
-      fields.complain(key, "a run begins at an address that is no multiple of 8, or wraps");
-    }
-    runs.push_back({Gpa(row[0]), {row.begin() + 1, row.end()}});
-  }
-  return runs;
-}
-
-std::string in_words(const DmaResult& result) {
-  std::array<char, 64> text{};
-  if (const auto* reached = std::get_if<Reached>(&result)) {
-    std::snprintf(text.data(), text.size(), "gpa %llx",
-                  static_cast<unsigned long long>(reached->gpa.value()));
-  } else if (const auto* blocked = std::get_if<Blocked>(&result)) {
-    if (blocked->recorded) {
-      std::snprintf(text.data(), text.size(), "fault %02Xh recorded", unsigned{blocked->code});
-    } else {
-      return "blocked, unrecorded";
-    }
-  } else {
-    return "interrupt";
-  }
-  return text.data();
-}
-
-Requester read_bdf(const Fields& fields, const char* key) {
-  return parse_bdf(fields, key, fields.text(key));
-}
-
-Requester parse_bdf(const Fields& fields, const char* key, const std::string& text) {
-  std::string_view rest = text;
-  // Takes digits up to `after` (or to the end) off `rest`.
-  const auto take = [&rest](std::string_view after, int base, unsigned most) {
-    const std::size_t length =
-        after.empty() ? rest.size() : std::min(rest.find(after), rest.size());
-    unsigned value = 0;
-    const std::string digits(rest.substr(0, length));
-    const char* const end = digits.data() + digits.size();
-    const auto parsed = std::from_chars(digits.data(), end, value, base);
-    const bool good = parsed.ec == std::errc{} && parsed.ptr == end && value <= most;
-    rest.remove_prefix(std::min(length + after.size(), rest.size()));
-    return good ? std::optional(value) : std::nullopt;
-  };
-  const auto bus = take(":", 16, 0xff);
-  const auto device = take(".", 16, 0x1f);
-  const auto function = take("", 10, 7);
-  constexpr std::size_t kLength = std::string_view("bb:dd.f").size();
-  if (text.size() == kLength && bus && device && function) {
-    return Requester::from_bdf(*bus, *device, *function);
-  }
-  fields.complain(key, replay::in_quotes(text) + " is not a device (bb:dd.f)");
-  return {};
-}
-
 VtdCase read_vtd_case(const Fields& fields, bool scalable) {
   VtdCase result;
   result.config = read_config(fields.object("cfg"), scalable);
   result.root = read_page(fields, "root");
   result.memory = read_runs(fields, "mem");
-  for (const Fields& one : fields.objects("ops")) {
+  for_each_operation(fields, [&](const Fields& one) {
     result.operations.push_back(read_operation(one, scalable));
-    if (!fields.ok()) break;
-  }
+  });
   return result;
 }
 

@@ -8,22 +8,15 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <variant>
 #include <vector>
 
-#include "base/access.h"
 #include "base/address.h"
 #include "base/ids.h"
+#include "tools/verify/case_parts.h"
 #include "tools/verify/fields.h"
 
 namespace weir::verify {
-
-// Consecutive 64-bit words.
-struct MemoryRun {
-  Gpa first;
-  std::vector<std::uint64_t> words;
-};
 
 struct VtdConfig {
   unsigned address_bits = 0;  // MGAW and the host address width
@@ -34,40 +27,6 @@ struct VtdConfig {
   std::uint64_t ecap = 0;
 };
 
-// What a DMA may come to.
-struct Reached {
-  Gpa gpa;
-  friend bool operator==(Reached, Reached) = default;
-};
-struct BecameInterrupt {
-  friend bool operator==(BecameInterrupt, BecameInterrupt) = default;
-};
-struct Blocked {
-  bool recorded = false;
-  std::uint8_t code = 0;  // compared only when recorded: the guest sees no code otherwise
-  friend bool operator==(Blocked a, Blocked b) {
-    return a.recorded == b.recorded && (!a.recorded || a.code == b.code);
-  }
-};
-using DmaResult = std::variant<Reached, BecameInterrupt, Blocked>;
-
-[[nodiscard]] std::string in_words(const DmaResult& result);
-
-struct Dma {
-  Requester requester;
-  Iova iova;
-  Access access = Access::kRead;
-  unsigned size = 0;                 // 1…4096, inside one page
-  std::vector<DmaResult> permitted;  // `res` first, then `also`
-  std::vector<MemoryRun> updated;    // paging entries whose accessed or dirty bits it sets
-};
-
-struct EditMemory {
-  std::vector<MemoryRun> runs;
-};
-struct SwitchTranslation {
-  bool on = false;
-};
 struct SetRoot {
   Gpa root;
 };
@@ -112,14 +71,6 @@ struct VtdCase {
   std::vector<MemoryRun> memory;
   std::vector<VtdOperation> operations;
 };
-
-// Runs of words; complains about `key` otherwise.
-[[nodiscard]] std::vector<MemoryRun> read_runs(const Fields& fields, const char* key);
-
-// "bb:dd.f" of segment 0; complains about `key` otherwise.
-[[nodiscard]] Requester read_bdf(const Fields& fields, const char* key);
-// The same for `text`, which was found at `key`.
-[[nodiscard]] Requester parse_bdf(const Fields& fields, const char* key, const std::string& text);
 
 // Empty, or wrong in part, once `fields` has complained.
 [[nodiscard]] VtdCase read_vtd_case(const Fields& fields, bool scalable);

@@ -32,9 +32,8 @@ Message read_message(const Fields& fields) {
   if (message.address >> kRangeAt != kRange || !is_aligned(message.address, 2))
     fields.complain("addr", "is not the address of a message");
   message.data = static_cast<std::uint32_t>(fields.number("data", 0xffffffff));
-  message.permitted.push_back(read_result(fields.object("res")));
-  if (fields.has("also"))
-    for (const Fields& one : fields.objects("also")) message.permitted.push_back(read_result(one));
+  for_each_permitted(fields,
+                     [&](const Fields& one) { message.permitted.push_back(read_result(one)); });
   return message;
 }
 
@@ -84,10 +83,8 @@ IrCase read_ir_case(const Fields& fields) {
   if (config.flag("cfi")) config.complain("cfi", "is 1, which no file has had so far");
   result.config.ecap = config.hex("ecap");
   result.memory = read_runs(fields, "mem");
-  for (const Fields& one : fields.objects("ops")) {
-    result.operations.push_back(read_operation(one));
-    if (!fields.ok()) break;
-  }
+  for_each_operation(fields,
+                     [&](const Fields& one) { result.operations.push_back(read_operation(one)); });
   return result;
 }
 

@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "tools/verify/vtd_case.h"
+#include "tools/verify/case_parts.h"
 
 namespace weir::verify {
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/verify/vtd_ir_machine.h"
 
-#include <algorithm>
+#include <array>
 #include <cstring>
-#include <map>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,7 +12,8 @@
 
 #include "base/bits.h"
 #include "iommu/iommu.h"
-#include "tools/verify/guest_ram.h"
+#include "tools/verify/machine_parts.h"
+#include "tools/verify/named_pages.h"
 #include "tools/verify/vtd_driver.h"
 #include "tools/verify/vtd_ir_case.h"
 #include "tools/verify/vtd_setup.h"
@@ -49,8 +51,7 @@ Delivered decode(Msi msi) {
 
 class VtdIrMachine final : public Machine {
  public:
-  VtdIrMachine(GuestRam ram, std::vector<Requester> devices, const MachineOptions& options)
-      : ram_(std::move(ram)), devices_(std::move(devices)), options_(options) {}
+  explicit VtdIrMachine(Premises premises) : premises_(std::move(premises)) {}
 
   Result<Done, std::string> load(const Fields& fields) override;
   Verdict run(std::size_t index) override;
@@ -64,43 +65,35 @@ class VtdIrMachine final : public Machine {
   void check(const Fields& fields) const;
   [[nodiscard]] std::optional<DriverPages> find_pages() const;
   Result<Done, std::string> build(DriverPages pages);
-  void write_runs(const std::vector<MemoryRun>& runs);
 
   // Constant after construction.
-  GuestRam ram_;
-  const std::vector<Requester> devices_;
-  const MachineOptions options_;
+  Premises premises_;
   // Of the current case; destroyed from the last to the first.
   Controller controller_;
   IrCase case_;
   std::unique_ptr<Iommu> iommu_;
   std::unique_ptr<VtdDriver> driver_;
-  std::map<Requester, std::unique_ptr<DmaPort>> ports_;
+  Ports ports_;
 };
 
 void VtdIrMachine::check(const Fields& fields) const {
-  const auto check_runs = [&](const std::vector<MemoryRun>& runs) {
-    for (const MemoryRun& run : runs)
-      if (!ram_.holds(run.first, run.words.size() * sizeof(std::uint64_t)))
-        fields.complain("mem", "a run lies outside RAM");
-  };
-  check_runs(case_.memory);
+  check_runs(premises_, case_.memory, fields);
   for (const IrOperation& operation : case_.operations) {
-    if (const auto* edit = std::get_if<EditMemory>(&operation)) check_runs(edit->runs);
-    if (const auto* message = std::get_if<Message>(&operation);
-        message != nullptr && std::ranges::find(devices_, message->requester) == devices_.end())
-      fields.complain("ops", "a device is not in the header's list");
+    if (const auto* edit = std::get_if<EditMemory>(&operation))
+      check_runs(premises_, edit->runs, fields);
+    if (const auto* message = std::get_if<Message>(&operation))
+      check_device(premises_, message->requester, fields);
   }
 }
 
 // The case names memory only by its runs, and its table.
 std::optional<DriverPages> VtdIrMachine::find_pages() const {
-  VtdCase named;
-  named.root = case_.config.table;
-  named.memory = case_.memory;
+  NamedPages named;
+  named.add(case_.config.table.value());
+  named.add(case_.memory);
   for (const IrOperation& operation : case_.operations)
-    if (const auto* edit = std::get_if<EditMemory>(&operation)) named.operations.push_back(*edit);
-  return find_driver_pages(named, ram_);
+    if (const auto* edit = std::get_if<EditMemory>(&operation)) named.add(edit->runs);
+  return find_driver_pages(named, premises_.ram);
 }
 
 Result<Done, std::string> VtdIrMachine::load(const Fields& fields) {
@@ -113,15 +106,16 @@ Result<Done, std::string> VtdIrMachine::load(const Fields& fields) {
   if (!fields.ok()) return Done{};
   const auto pages = find_pages();
   if (!pages) return Failure{std::string("no page of RAM is left for the driver's queue")};
-  ram_.clear();
-  write_runs(case_.memory);
+  premises_.ram.clear();
+  write_runs(premises_.ram, case_.memory);
   return build(*pages);
 }
 
 Result<Done, std::string> VtdIrMachine::build(DriverPages pages) {
   controller_ = Controller();
-  iommu_ = std::make_unique<Iommu>(IommuConfig{
-      .memory = ram_.memory(), .sinks = {.interrupts = &controller_}, .caches = options_.caches});
+  iommu_ = std::make_unique<Iommu>(IommuConfig{.memory = premises_.ram.memory(),
+                                               .sinks = {.interrupts = &controller_},
+                                               .caches = premises_.options.caches});
   UnitCoverage everything;
   everything.register_base = kRegisterBase;
   everything.rest_of_segment = true;
@@ -134,38 +128,24 @@ Result<Done, std::string> VtdIrMachine::build(DriverPages pages) {
   constexpr Bit<4> kExtended{"EIM"};
   options.extended_interrupts = kExtended.is_set(case_.config.ecap);
   auto& unit = iommu_->add_unit<vtd::Unit>(kRegisterBase, options);
-  driver_ = std::make_unique<VtdDriver>(*iommu_, unit, ram_, pages);
-  for (const Requester device : devices_) {
-    auto port = iommu_->attach(Location{.function = device, .bridges = {}});
-    if (!port) return Failure{"a device cannot be attached: " + port.error()};
-    ports_.emplace(device, std::move(*port));
-  }
+  driver_ = std::make_unique<VtdDriver>(*iommu_, unit, premises_.ram, pages);
+  auto ports = attach_all(*iommu_, premises_.devices);
+  if (!ports) return Failure{ports.error()};
+  ports_ = std::move(*ports);
   return driver_->start_interrupts(case_.config.table, case_.config.size, case_.config.extended);
 }
 
-void VtdIrMachine::write_runs(const std::vector<MemoryRun>& runs) {
-  for (const MemoryRun& run : runs)
-    for (std::size_t i = 0; i < run.words.size(); ++i)
-      ram_.store64(run.first + i * sizeof(std::uint64_t), run.words[i]);
-}
-
-Verdict done_or(const VtdDriver::Outcome& outcome) {
-  return {.agrees = outcome.ok(),
-          .expected = "done",
-          .got = outcome ? std::string("done") : outcome.error()};
-}
-
 Verdict VtdIrMachine::carry_out(const EditMemory& edit) {
-  write_runs(edit.runs);
-  return done_or(Done{});
+  write_runs(premises_.ram, edit.runs);
+  return carried_out(Done{});
 }
 
 Verdict VtdIrMachine::carry_out(const SwitchRemapping& change) {
-  return done_or(driver_->set_remapping(change.on));
+  return carried_out(driver_->set_remapping(change.on));
 }
 
 Verdict VtdIrMachine::carry_out(const FlushEntries& flush) {
-  return done_or(driver_->flush_entries(flush.index, flush.mask));
+  return carried_out(driver_->flush_entries(flush.index, flush.mask));
 }
 
 Verdict VtdIrMachine::carry_out(const Message& message) {
@@ -176,11 +156,6 @@ Verdict VtdIrMachine::carry_out(const Message& message) {
   const FaultStatus faults = driver_->read_faults();
   const auto cleared = driver_->clear_faults();
 
-  Verdict verdict;
-  for (const MessageResult& one : message.permitted) {
-    if (!verdict.expected.empty()) verdict.expected += " or ";
-    verdict.expected += in_words(one);
-  }
   std::optional<MessageResult> result;
   std::string oddity;
   if (sent && received.size() == 1 && faults.records.empty()) {
@@ -200,11 +175,7 @@ Verdict VtdIrMachine::carry_out(const Message& message) {
              (sent ? "succeeded" : "failed");
   }
   if (!cleared) oddity = cleared.error();
-  verdict.got = result ? in_words(*result) : "nothing clear";
-  if (!oddity.empty()) verdict.got += "; " + oddity;
-  verdict.agrees = result && oddity.empty() &&
-                   std::ranges::find(message.permitted, *result) != message.permitted.end();
-  return verdict;
+  return judge(message.permitted, result, oddity, std::equal_to<>());
 }
 
 Verdict VtdIrMachine::run(std::size_t index) {
@@ -215,15 +186,9 @@ Verdict VtdIrMachine::run(std::size_t index) {
 }  // namespace
 
 std::unique_ptr<Machine> make_vtd_ir_machine(const Fields& header, const MachineOptions& options) {
-  const auto ranges = read_ram_ranges(header);
-  auto devices = read_devices(header);
-  if (!header.ok()) return nullptr;
-  auto ram = GuestRam::create(ranges);
-  if (!ram) {
-    header.complain("ram", ram.error());
-    return nullptr;
-  }
-  return std::make_unique<VtdIrMachine>(std::move(*ram), std::move(devices), options);
+  auto premises = read_premises(header, options);
+  if (!premises) return nullptr;
+  return std::make_unique<VtdIrMachine>(std::move(*premises));
 }
 
 }  // namespace weir::verify

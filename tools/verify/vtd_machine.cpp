@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +13,7 @@
 #include "base/clock.h"
 #include "iommu/iommu.h"
 #include "tools/verify/dma_probe.h"
-#include "tools/verify/guest_ram.h"
+#include "tools/verify/machine_parts.h"
 #include "tools/verify/vtd_case.h"
 #include "tools/verify/vtd_driver.h"
 #include "tools/verify/vtd_setup.h"
@@ -25,15 +24,6 @@ namespace weir::verify {
 namespace {
 
 constexpr std::uint64_t kRegisterBase = 0xfed90000;
-
-std::string permitted_in_words(const Dma& dma) {
-  std::string words;
-  for (const DmaResult& result : dma.permitted) {
-    if (!words.empty()) words += " or ";
-    words += in_words(result);
-  }
-  return words;
-}
 
 // What is wrong with the one record of a fault of this access; empty: nothing. The vectors were
 // made with a unit that records addresses whole; the manual has FI's bits from MGAW on as zero.
@@ -63,14 +53,11 @@ bool permits(const DmaResult& given, const DmaResult& got) {
 
 class VtdMachine final : public Machine {
  public:
-  VtdMachine(GuestRam ram, std::vector<Requester> devices, bool scalable,
-             const MachineOptions& options)
-      : ram_(std::move(ram)),
-        devices_(std::move(devices)),
+  VtdMachine(Premises premises, bool scalable)
+      : premises_(std::move(premises)),
         scalable_(scalable),
-        options_(options),
-        probe_(ram_, scalable ? DmaProbe::TableUpdates::kPossible : DmaProbe::TableUpdates::kNone) {
-  }
+        probe_(premises_.ram,
+               scalable ? DmaProbe::TableUpdates::kPossible : DmaProbe::TableUpdates::kNone) {}
 
   Result<Done, std::string> load(const Fields& fields) override;
   Verdict run(std::size_t index) override;
@@ -85,24 +72,21 @@ class VtdMachine final : public Machine {
   Verdict carry_out(const Dma& dma);
 
   Result<Done, std::string> build(const vtd::Options& options, DriverPages pages);
-  void write_runs(const std::vector<MemoryRun>& runs);
   // The access as the vectors write it down, from what device and driver saw; `oddity` gets what
   // makes it wrong in any case.
   std::optional<DmaResult> conclude(const Dma& dma, const Sighting& seen, const FaultStatus& faults,
                                     std::string& oddity) const;
 
   // Constant after construction.
-  GuestRam ram_;
-  const std::vector<Requester> devices_;
+  Premises premises_;
   const bool scalable_;
-  const MachineOptions options_;
   ManualClock clock_;
   // Of the current case; destroyed from the last to the first.
   DmaProbe probe_;
   VtdCase case_;
   std::unique_ptr<Iommu> iommu_;
   std::unique_ptr<VtdDriver> driver_;
-  std::map<Requester, std::unique_ptr<DmaPort>> ports_;
+  Ports ports_;
 };
 
 Result<Done, std::string> VtdMachine::load(const Fields& fields) {
@@ -111,22 +95,22 @@ Result<Done, std::string> VtdMachine::load(const Fields& fields) {
   iommu_.reset();
   case_ = read_vtd_case(fields, scalable_);
   if (!fields.ok()) return Done{};
-  check_case(case_, ram_, devices_, fields);
+  check_case(case_, premises_, fields);
   const vtd::Options options = read_unit_options(case_.config, fields.object("cfg"));
   if (!fields.ok()) return Done{};
 
-  const auto pages = find_driver_pages(case_, ram_);
+  const auto pages = find_driver_pages(case_, premises_.ram);
   if (!pages) return Failure{std::string("no page of RAM is left for the driver's queue")};
-  ram_.clear();
-  write_runs(case_.memory);
+  premises_.ram.clear();
+  write_runs(premises_.ram, case_.memory);
   return build(options, *pages);
 }
 
 Result<Done, std::string> VtdMachine::build(const vtd::Options& options, DriverPages pages) {
-  iommu_ = std::make_unique<Iommu>(IommuConfig{.memory = ram_.memory(),
+  iommu_ = std::make_unique<Iommu>(IommuConfig{.memory = premises_.ram.memory(),
                                                .clock = &clock_,
                                                .sinks = {.interrupts = &probe_, .dirty = &probe_},
-                                               .caches = options_.caches});
+                                               .caches = premises_.options.caches});
   UnitCoverage everything;
   everything.register_base = kRegisterBase;
   everything.rest_of_segment = true;
@@ -136,36 +120,20 @@ Result<Done, std::string> VtdMachine::build(const vtd::Options& options, DriverP
     return Failure{"the DMAR is refused: " + used.error().cause};
   }
   auto& unit = iommu_->add_unit<vtd::Unit>(kRegisterBase, options);
-  driver_ = std::make_unique<VtdDriver>(*iommu_, unit, ram_, pages);
+  driver_ = std::make_unique<VtdDriver>(*iommu_, unit, premises_.ram, pages);
   const std::string difference =
       compare_capabilities(case_.config, driver_->capabilities(), driver_->extended_capabilities());
   if (!difference.empty()) return Failure{difference};
 
-  for (const Requester device : devices_) {
-    auto port = iommu_->attach(Location{.function = device, .bridges = {}});
-    if (!port) return Failure{"a device cannot be attached: " + port.error()};
-    ports_.emplace(device, std::move(*port));
-  }
+  auto ports = attach_all(*iommu_, premises_.devices);
+  if (!ports) return Failure{ports.error()};
+  ports_ = std::move(*ports);
   return driver_->start(
       case_.root, {.through_queue = case_.config.through_queue, .scalable = case_.config.scalable});
 }
 
-void VtdMachine::write_runs(const std::vector<MemoryRun>& runs) {
-  for (const MemoryRun& run : runs) {
-    for (std::size_t i = 0; i < run.words.size(); ++i) {
-      ram_.store64(run.first + i * sizeof(std::uint64_t), run.words[i]);
-    }
-  }
-}
-
-Verdict carried_out(const VtdDriver::Outcome& outcome) {
-  return {.agrees = outcome.ok(),
-          .expected = "done",
-          .got = outcome ? std::string("done") : outcome.error()};
-}
-
 Verdict VtdMachine::carry_out(const EditMemory& edit) {
-  write_runs(edit.runs);
+  write_runs(premises_.ram, edit.runs);
   return carried_out(Done{});
 }
 
@@ -258,16 +226,12 @@ Verdict VtdMachine::carry_out(const Dma& dma) {
   const auto result = conclude(dma, seen, faults, oddity);
   if (!cleared) oddity = cleared.error();
 
-  Verdict verdict;
-  verdict.expected = permitted_in_words(dma);
-  verdict.got = result ? in_words(*result) : "nothing clear";
-  if (!oddity.empty()) verdict.got += "; " + oddity;
-  verdict.agrees = result && oddity.empty() &&
-                   std::ranges::any_of(dma.permitted,
-                                       [&](const DmaResult& one) { return permits(one, *result); });
+  Verdict verdict =
+      judge(dma.permitted, result, oddity,
+            [](const DmaResult& given, const DmaResult& got) { return permits(given, got); });
   for (const MemoryRun& run : dma.updated) {
     for (std::size_t i = 0; i < run.words.size(); ++i) {
-      const bool same = ram_.load64(run.first + i * sizeof(std::uint64_t)) == run.words[i];
+      const bool same = premises_.ram.load64(run.first + i * sizeof(std::uint64_t)) == run.words[i];
       ++(same ? verdict.entries_as_given : verdict.entries_otherwise);
     }
   }
@@ -281,15 +245,9 @@ Verdict VtdMachine::run(std::size_t index) {
 
 std::unique_ptr<Machine> make_machine_of(const Fields& header, bool scalable,
                                          const MachineOptions& options) {
-  const auto ranges = read_ram_ranges(header);
-  auto devices = read_devices(header);
-  if (!header.ok()) return nullptr;
-  auto ram = GuestRam::create(ranges);
-  if (!ram) {
-    header.complain("ram", ram.error());
-    return nullptr;
-  }
-  return std::make_unique<VtdMachine>(std::move(*ram), std::move(devices), scalable, options);
+  auto premises = read_premises(header, options);
+  if (!premises) return nullptr;
+  return std::make_unique<VtdMachine>(std::move(*premises), scalable);
 }
 
 }  // namespace

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/verify/vtd_setup.h"
 
-#include <algorithm>
 #include <array>
 #include <cstdio>
-#include <set>
 
 #include "base/bits.h"
 #include "tools/verify/vtd_driver_registers.h"
@@ -13,13 +11,6 @@ namespace weir::verify {
 namespace {
 
 using namespace vtd_registers;
-
-constexpr std::uint64_t kMostRam = std::uint64_t{1} << 40;
-constexpr std::size_t kMostRanges = 64;
-constexpr std::size_t kMostDevices = 256;
-
-// Low memory below the tables of every file so far; any page that is not named would do.
-constexpr std::uint64_t kFirstDriverPage = 0xf00000 >> kPageLg2;
 
 constexpr std::uint64_t kCapMatters =
     decltype(kCachingMode)::kMask | decltype(kWidths)::kMask | decltype(kMgaw)::kMask |
@@ -31,69 +22,7 @@ constexpr std::uint64_t kEcapMatters = decltype(kQueuedInvalidation)::kMask |
                                        decltype(kDeviceTlb)::kMask | decltype(kPassThrough)::kMask |
                                        decltype(kSnoopControl)::kMask | kScalableFeatures;
 
-// Every page that a case says anything about, or could by a word taken as a pointer.
-class NamedPages {
- public:
-  void add(std::uint64_t address) { pages_.insert(address >> kPageLg2); }
-  void add(const std::vector<MemoryRun>& runs) {
-    for (const MemoryRun& run : runs) {
-      for (std::size_t i = 0; i < run.words.size(); ++i) {
-        add(run.first.value() + i * sizeof(std::uint64_t));
-        add(run.words[i] & bit_mask(51, kPageLg2));
-      }
-    }
-  }
-  void add(const Dma& dma) {
-    add(dma.iova.value());
-    for (const DmaResult& result : dma.permitted) {
-      if (const auto* reached = std::get_if<Reached>(&result)) add(reached->gpa.value());
-    }
-  }
-  void add(const VtdOperation& operation) {
-    if (const auto* edit = std::get_if<EditMemory>(&operation)) add(edit->runs);
-    if (const auto* root = std::get_if<SetRoot>(&operation)) add(root->root.value());
-    if (const auto* dma = std::get_if<Dma>(&operation)) add(*dma);
-    if (const auto* bad = std::get_if<BadDescriptor>(&operation)) {
-      for (const std::uint64_t word : bad->words) add(word);
-    }
-  }
-
-  [[nodiscard]] bool holds(std::uint64_t page) const { return pages_.contains(page); }
-  [[nodiscard]] std::size_t count() const { return pages_.size(); }
-
- private:
-  std::set<std::uint64_t> pages_;
-};
-
 }  // namespace
-
-std::vector<AddressRange<Gpa>> read_ram_ranges(const Fields& header) {
-  std::vector<AddressRange<Gpa>> ranges;
-  std::uint64_t total = 0;
-  for (const auto& row : header.hex_rows("ram", 2)) {
-    const bool good = row.size() == 2 && row[0] < row[1] && is_aligned(row[0], kPageLg2) &&
-                      is_aligned(row[1], kPageLg2) && row[1] - row[0] <= kMostRam - total;
-    if (!good || ranges.size() == kMostRanges) {
-      header.complain("ram", "is not a short list of page-aligned [start, end), 1 TiB in all");
-      return {};
-    }
-    total += row[1] - row[0];
-    ranges.push_back({Gpa(row[0]), Gpa(row[1] - 1)});
-  }
-  if (ranges.empty()) header.complain("ram", "is empty");
-  return ranges;
-}
-
-std::vector<Requester> read_devices(const Fields& header) {
-  std::vector<Requester> devices;
-  for (const Fields& one : header.objects("devices")) {
-    const Requester device = read_bdf(one, "bdf");
-    if (std::ranges::find(devices, device) != devices.end()) one.complain("bdf", "is there twice");
-    devices.push_back(device);
-  }
-  if (devices.size() > kMostDevices) header.complain("devices", "are more than 256");
-  return devices;
-}
 
 vtd::Options read_unit_options(const VtdConfig& config, const Fields& fields) {
   vtd::Options options;
@@ -145,53 +74,42 @@ std::string compare_capabilities(const VtdConfig& config, std::uint64_t cap, std
   return {};
 }
 
-void check_case(const VtdCase& checked, const GuestRam& ram, const std::vector<Requester>& devices,
-                const Fields& fields) {
-  const auto check_runs = [&](const std::vector<MemoryRun>& runs) {
-    for (const MemoryRun& run : runs) {
-      if (!ram.holds(run.first, run.words.size() * sizeof(std::uint64_t))) {
-        fields.complain("mem", "a run lies outside RAM");
-      }
-    }
-  };
-  const auto check_device = [&](Requester device) {
-    if (std::ranges::find(devices, device) == devices.end()) {
-      fields.complain("ops", "a device is not in the header's list");
-    }
-  };
-  check_runs(checked.memory);
+void check_case(const VtdCase& checked, const Premises& premises, const Fields& fields) {
+  check_runs(premises, checked.memory, fields);
   if (checked.config.scalable && !checked.config.through_queue)
     fields.complain("cfg", "scalable mode without a queue");
   for (const VtdOperation& operation : checked.operations) {
-    if (const auto* edit = std::get_if<EditMemory>(&operation)) check_runs(edit->runs);
+    if (const auto* edit = std::get_if<EditMemory>(&operation))
+      check_runs(premises, edit->runs, fields);
     if (const auto* dma = std::get_if<Dma>(&operation)) {
-      check_device(dma->requester);
-      check_runs(dma->updated);
+      check_device(premises, dma->requester, fields);
+      check_runs(premises, dma->updated, fields);
     }
-    if (const auto* burst = std::get_if<FaultBurst>(&operation)) {
-      for (const auto& write : burst->writes) check_device(write.requester);
-    }
-    if (std::holds_alternative<BadDescriptor>(operation) && !checked.config.through_queue) {
+    if (const auto* burst = std::get_if<FaultBurst>(&operation))
+      for (const auto& write : burst->writes) check_device(premises, write.requester, fields);
+    if (std::holds_alternative<BadDescriptor>(operation) && !checked.config.through_queue)
       fields.complain("ops", "a malformed descriptor in a case that uses no queue");
-    }
   }
+}
+
+std::optional<DriverPages> find_driver_pages(const NamedPages& named, const GuestRam& ram) {
+  const auto found = named.others(ram, 2);
+  if (found.size() < 2) return std::nullopt;
+  return DriverPages{.queue = found[0], .status = found[1]};
 }
 
 std::optional<DriverPages> find_driver_pages(const VtdCase& read, const GuestRam& ram) {
   NamedPages named;
   named.add(read.root.value());
   named.add(read.memory);
-  for (const VtdOperation& operation : read.operations) named.add(operation);
-
-  std::vector<Gpa> found;
-  // Of count() + 2 pages in a row, at least two are not named.
-  for (std::uint64_t i = 0; i < named.count() + 2 && found.size() < 2; ++i) {
-    const std::uint64_t page = kFirstDriverPage + i;
-    const Gpa at(page << kPageLg2);
-    if (!named.holds(page) && ram.holds(at, kPageSize)) found.push_back(at);
+  for (const VtdOperation& operation : read.operations) {
+    if (const auto* edit = std::get_if<EditMemory>(&operation)) named.add(edit->runs);
+    if (const auto* root = std::get_if<SetRoot>(&operation)) named.add(root->root.value());
+    if (const auto* dma = std::get_if<Dma>(&operation)) named.add(*dma);
+    if (const auto* bad = std::get_if<BadDescriptor>(&operation))
+      for (const std::uint64_t word : bad->words) named.add(word);
   }
-  if (found.size() < 2) return std::nullopt;
-  return DriverPages{.queue = found[0], .status = found[1]};
+  return find_driver_pages(named, ram);
 }
 
 }  // namespace weir::verify

@@ -180,7 +180,7 @@ bool CommandQueue::invalidate(Shared& shared, std::span<const Invalidation> what
 
 bool CommandQueue::settle_down_to(Shared& shared, std::size_t outstanding) {
   while (outstanding_.size() > outstanding) {
-    if (!shared.await(Place::kCommands, outstanding_.front())) return false;
+    if (!shared.parking.await(Place::kCommands, outstanding_.front())) return false;
     outstanding_.pop_front();
   }
   return true;

@@ -160,7 +160,7 @@ void Settling::take_up(Shared& shared, const Requests& requests) {
 }
 
 void Settling::finish(Shared& shared, std::uint64_t resets) {
-  if (!turning_off_ || !shared.await(Place::kEnable, *turning_off_)) return;
+  if (!turning_off_ || !shared.parking.await(Place::kEnable, *turning_off_)) return;
   turning_off_.reset();
   MutexLock lock(shared.mutex);
   if (shared.resets != resets || control::kEnable.is_set(shared.registers.get(control::kRegister)))

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "vendors/amdvi/options.h"
+#include "vendors/common/options_as_numbers.h"
 
 namespace weir::amdvi {
 
@@ -27,23 +28,13 @@ namespace weir::amdvi {
 static_assert(std::tuple_size_v<decltype(options_tied(std::declval<Options&>()))> == 20);
 
 [[nodiscard]] inline std::vector<std::uint64_t> numbers_of(const Options& options) {
-  return std::apply([](const auto&... each) { return std::vector<std::uint64_t>{each...}; },
-                    options_tied(options));
+  return weir::numbers_of(options_tied(options));
 }
 
 // Nothing where a number does not fit its option, or there are too many, or no unit can be made so.
 [[nodiscard]] inline std::optional<Options> options_from(std::span<const std::uint64_t> numbers) {
   Options options;
-  std::size_t at = 0;
-  bool fits = true;
-  const auto take = [&](auto& option) {
-    if (at == numbers.size()) return;
-    using Option = std::remove_reference_t<decltype(option)>;
-    fits = fits && static_cast<std::uint64_t>(static_cast<Option>(numbers[at])) == numbers[at];
-    option = static_cast<Option>(numbers[at++]);
-  };
-  std::apply([&](auto&... each) { (take(each), ...); }, options_tied(options));
-  if (!fits || at != numbers.size()) return std::nullopt;
+  if (!take_numbers(options_tied(options), numbers)) return std::nullopt;
   const auto within = [](unsigned n, unsigned least, unsigned most) {
     return least <= n && n <= most;
   };

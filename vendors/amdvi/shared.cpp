@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vendors/amdvi/shared.h"
 
-#include <algorithm>
-
 namespace weir::amdvi {
 
 bool SeenDevices::first(std::uint16_t device) {
@@ -26,30 +24,6 @@ std::optional<Gpa> DeviceCommands::take(Ticket ticket) {
   for (const One& one : open_)
     if (one.serial == ticket.serial) return one.command;
   return std::nullopt;
-}
-
-bool Shared::await(Place place, Ticket ticket) {
-  const auto index = static_cast<std::size_t>(place);
-  // Listed before it is asked about: then whoever settles it later either finds it listed, or did
-  // so early enough for the question below.
-  {
-    MutexLock lock(mutex);
-    parked[index] = ticket;
-  }
-  if (ticket.serial != 0 && !host.settled(ticket)) return false;
-  MutexLock lock(mutex);
-  parked[index] = Ticket{};
-  return true;
-}
-
-bool Shared::can_go_on() {
-  std::array<Ticket, kPlaces> waiting;
-  {
-    MutexLock lock(mutex);
-    waiting = parked;
-  }
-  return std::ranges::any_of(
-      waiting, [this](Ticket ticket) { return ticket.serial != 0 && host.settled(ticket); });
 }
 
 RingLog& Shared::log_of(LogKind kind) {

@@ -25,6 +25,8 @@
 #include "vendors/amdvi/messages.h"
 #include "vendors/amdvi/register_file.h"
 #include "vendors/amdvi/ring_log.h"
+#include "vendors/common/parking.h"
+#include "vendors/common/turn.h"
 
 namespace weir::amdvi {
 
@@ -66,7 +68,6 @@ class DeviceCommands {
     if (open_.size() == kMost) open_.pop_front();
     open_.push_back({ticket.serial, command});
   }
-  // Also forgets those that are older.
   [[nodiscard]] std::optional<Gpa> take(Ticket ticket);
   void forget() { open_.clear(); }
 
@@ -85,12 +86,6 @@ struct Shared {
   Shared(UnitHost& unit_host, const Options& options)
       : host(unit_host), capabilities(options), registers(options) {}
 
-  // Has everything that the ticket stands for ended? If not, the place counts as parked until a
-  // later call for it says yes. The runner's only.
-  [[nodiscard]] bool await(Place place, Ticket ticket) WEIR_EXCLUDES(mutex);
-  // Would a pass of the runner get further somewhere? For threads that are not the runner.
-  [[nodiscard]] bool can_go_on() WEIR_EXCLUDES(mutex);
-
   // Puts an entry into a log and writes what is to be written. False: there was no room for it.
   bool log_entry(LogKind kind, const RingLog::Entry& entry) WEIR_EXCLUDES(mutex);
   [[nodiscard]] RingLog& log_of(LogKind kind) WEIR_REQUIRES(mutex);
@@ -106,6 +101,9 @@ struct Shared {
   UnitHost& host;
   const Capabilities capabilities;
 
+  Parking<Place, kPlaces> parking{host};
+  Turn turn;  // the runner's
+
   Mutex mutex;
   RegisterFile registers WEIR_GUARDED_BY(mutex);
   RingLog events WEIR_GUARDED_BY(mutex){event_log_shape()};
@@ -115,9 +113,6 @@ struct Shared {
   DeviceCommands device_commands WEIR_GUARDED_BY(mutex);
   Requests requests WEIR_GUARDED_BY(mutex);
   std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;  // power-on resets so far
-  std::array<Ticket, kPlaces> parked WEIR_GUARDED_BY(mutex);
-  bool running WEIR_GUARDED_BY(mutex) = false;
-  bool again WEIR_GUARDED_BY(mutex) = false;
 
   LiveRegisters live;
   SeenDevices faulted;

@@ -12,13 +12,17 @@
 #include "vendors/amdvi/page_requests.h"
 #include "vendors/amdvi/shared.h"
 #include "vendors/amdvi/translate.h"
+#include "vendors/common/register_access.h"
 
 namespace weir::amdvi {
 
 struct Unit::State {
   State(UnitHost& host, const Options& options) : shared(host, options) {}
 
-  void run();
+  // Becomes the runner, or leaves a note for whoever is.
+  void run() {
+    shared.turn.run([this] { pass(); });
+  }
   void pass();
 
   Shared shared;
@@ -28,36 +32,6 @@ struct Unit::State {
   std::uint64_t resets_seen = 0;
 };
 
-namespace {
-
-// 4 or 8 bytes, naturally aligned, inside the register space: nothing else is an access.
-[[nodiscard]] bool is_access(std::uint64_t offset, unsigned size) {
-  return (size == 4 || size == 8) && offset % size == 0 && offset <= Unit::kRegisterBytes - size;
-}
-
-}  // namespace
-
-// Becomes the runner, or leaves a note for whoever is.
-void Unit::State::run() {
-  {
-    MutexLock lock(shared.mutex);
-    if (shared.running) {
-      shared.again = true;
-      return;
-    }
-    shared.running = true;
-  }
-  for (;;) {
-    pass();
-    MutexLock lock(shared.mutex);
-    if (!shared.again) {
-      shared.running = false;
-      return;
-    }
-    shared.again = false;
-  }
-}
-
 void Unit::State::pass() {
   Requests requests;
   std::uint64_t resets = 0;
@@ -65,9 +39,9 @@ void Unit::State::pass() {
     MutexLock lock(shared.mutex);
     requests = std::exchange(shared.requests, Requests{});
     resets = shared.resets;
-    if (resets != resets_seen) shared.parked = {};
   }
   if (std::exchange(resets_seen, resets) != resets) {
+    shared.parking.leave_all();
     settling.forget();
     commands.forget();
   }
@@ -86,13 +60,13 @@ Unit::Unit(UnitHost& host, const Options& options)
 Unit::~Unit() = default;
 
 std::uint64_t Unit::read_register(std::uint64_t offset, unsigned size) {
-  if (!is_access(offset, size)) return 0;
+  if (!is_register_access(offset, size, kRegisterBytes)) return 0;
   MutexLock lock(state_->shared.mutex);
   return state_->shared.registers.read(offset, size);
 }
 
 void Unit::write_register(std::uint64_t offset, unsigned size, std::uint64_t value) {
-  if (!is_access(offset, size)) return;
+  if (!is_register_access(offset, size, kRegisterBytes)) return;
   Shared& shared = state_->shared;
   const RecordedScope scope(shared.host.recorder(), {.what = RecordedCall::What::kFrontDoor,
                                                      .unit = shared.host.id(),
@@ -177,7 +151,7 @@ void Unit::record(const Fault& fault) {
 bool Unit::announces_mappings() const { return state_->shared.capabilities.options.caching_mode; }
 
 void Unit::poll() {
-  if (state_->shared.can_go_on()) state_->run();
+  if (state_->shared.parking.can_go_on()) state_->run();
 }
 
 void Unit::reset() {

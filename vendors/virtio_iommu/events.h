@@ -17,11 +17,11 @@
 
 #include "base/fault.h"
 #include "base/mutex.h"
+#include "vendors/common/turn.h"
 #include "vendors/common/virtio/device.h"
 #include "vendors/common/virtio/queue.h"
 #include "vendors/virtio_iommu/guest_access.h"
 #include "vendors/virtio_iommu/layout.h"
-#include "vendors/virtio_iommu/turn.h"
 
 namespace weir::virtio_iommu {
 

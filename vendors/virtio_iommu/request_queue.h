@@ -22,7 +22,7 @@
 #include "vendors/virtio_iommu/graveyard.h"
 #include "vendors/virtio_iommu/guest_access.h"
 #include "vendors/virtio_iommu/options.h"
-#include "vendors/virtio_iommu/parking.h"
+#include "vendors/virtio_iommu/places.h"
 
 namespace weir::virtio_iommu {
 

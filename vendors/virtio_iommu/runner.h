@@ -14,11 +14,11 @@
 
 #include "base/mutex.h"
 #include "iommu/unit.h"
+#include "vendors/common/turn.h"
 #include "vendors/common/virtio/device.h"
 #include "vendors/virtio_iommu/config_space.h"
-#include "vendors/virtio_iommu/parking.h"
+#include "vendors/virtio_iommu/places.h"
 #include "vendors/virtio_iommu/request_queue.h"
-#include "vendors/virtio_iommu/turn.h"
 
 namespace weir::virtio_iommu {
 

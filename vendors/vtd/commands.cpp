@@ -142,17 +142,17 @@ void Commands::finish_interrupts(Shared& shared, std::uint64_t resets) {
     shared.registers.clear_bits(global::kStatus, mask);
     shared.registers.set_bits(global::kStatus, bits);
   };
-  if (interrupt_table_ && shared.await(Place::kInterruptTable, *interrupt_table_)) {
+  if (interrupt_table_ && shared.parking.await(Place::kInterruptTable, *interrupt_table_)) {
     interrupt_table_.reset();
     MutexLock lock(shared.mutex);
     if (shared.resets == resets && !shared.requests.interrupt_table)
       shared.registers.set_bits(global::kStatus, global::kInterruptTable.kMask);
   }
-  if (compatibility_ && shared.await(Place::kCompatibility, compatibility_->ticket)) {
+  if (compatibility_ && shared.parking.await(Place::kCompatibility, compatibility_->ticket)) {
     publish(global::kCompatibility.kMask, compatibility_->outcome);
     compatibility_.reset();
   }
-  if (remapping_ && shared.await(Place::kRemapping, remapping_->ticket)) {
+  if (remapping_ && shared.parking.await(Place::kRemapping, remapping_->ticket)) {
     publish(global::kInterrupts.kMask, remapping_->outcome);
     remapping_.reset();
   }
@@ -213,28 +213,28 @@ void Commands::finish(Shared& shared, std::uint64_t resets) {
     if (shared.resets != resets) return;
     shared.registers.set(r, (shared.registers.get(r) & ~mask) | bits);
   };
-  if (root_ && shared.await(Place::kRootContexts, root_->contexts) &&
-      shared.await(Place::kRootTranslations, root_->translations)) {
+  if (root_ && shared.parking.await(Place::kRootContexts, root_->contexts) &&
+      shared.parking.await(Place::kRootTranslations, root_->translations)) {
     root_.reset();
     // A later SRTP that is still to be taken up has cleared RTPS for itself.
     MutexLock lock(shared.mutex);
     if (shared.resets == resets && !shared.requests.root)
       shared.registers.set_bits(global::kStatus, global::kRootPointer.kMask);
   }
-  if (translation_ && shared.await(Place::kTranslation, translation_->ticket)) {
+  if (translation_ && shared.parking.await(Place::kTranslation, translation_->ticket)) {
     publish(global::kStatus, global::kTranslation.kMask, translation_->outcome);
     translation_.reset();
   }
   finish_interrupts(shared, resets);
-  if (protection_ && shared.await(Place::kProtection, protection_->ticket)) {
+  if (protection_ && shared.parking.await(Place::kProtection, protection_->ticket)) {
     publish(reg::pmen::kRegister, reg::pmen::kStatus.kMask, protection_->outcome);
     protection_.reset();
   }
-  if (context_ && shared.await(Place::kContextCommand, context_->ticket)) {
+  if (context_ && shared.parking.await(Place::kContextCommand, context_->ticket)) {
     publish(ccmd::kRegister, ccmd::kLayout.defined, context_->outcome);
     context_.reset();
   }
-  if (iotlb_ && shared.await(Place::kIotlbCommand, iotlb_->ticket)) {
+  if (iotlb_ && shared.parking.await(Place::kIotlbCommand, iotlb_->ticket)) {
     publish(reg::iotlb::kRegister, reg::iotlb::kLayout.defined, iotlb_->outcome);
     iotlb_.reset();
   }

@@ -13,6 +13,7 @@
 #include <tuple>
 #include <vector>
 
+#include "vendors/common/options_as_numbers.h"
 #include "vendors/vtd/options.h"
 
 namespace weir::vtd {
@@ -30,23 +31,13 @@ namespace weir::vtd {
 static_assert(std::tuple_size_v<decltype(options_tied(std::declval<Options&>()))> == 32);
 
 [[nodiscard]] inline std::vector<std::uint64_t> numbers_of(const Options& options) {
-  return std::apply([](const auto&... each) { return std::vector<std::uint64_t>{each...}; },
-                    options_tied(options));
+  return weir::numbers_of(options_tied(options));
 }
 
 // Nothing where a number does not fit its option, or there are too many, or no unit can be made so.
 [[nodiscard]] inline std::optional<Options> options_from(std::span<const std::uint64_t> numbers) {
   Options options;
-  std::size_t at = 0;
-  bool fits = true;
-  const auto take = [&](auto& option) {
-    if (at == numbers.size()) return;
-    using Option = std::remove_reference_t<decltype(option)>;
-    fits = fits && static_cast<std::uint64_t>(static_cast<Option>(numbers[at])) == numbers[at];
-    option = static_cast<Option>(numbers[at++]);
-  };
-  std::apply([&](auto&... each) { (take(each), ...); }, options_tied(options));
-  if (!fits || at != numbers.size()) return std::nullopt;
+  if (!take_numbers(options_tied(options), numbers)) return std::nullopt;
   const unsigned bits = options.address_bits;
   if (bits != 39 && bits != 48 && bits != 57) return std::nullopt;
   if (!options.levels_3 && !options.levels_4 && !(options.levels_5 && bits == 57))

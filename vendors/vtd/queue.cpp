@@ -176,7 +176,7 @@ void Queue::cover_dropped(Shared& shared) {
 
 bool Queue::settle_down_to(Shared& shared, std::size_t outstanding) {
   while (outstanding_.size() > outstanding) {
-    if (!shared.await(Place::kQueue, outstanding_.front())) return false;
+    if (!shared.parking.await(Place::kQueue, outstanding_.front())) return false;
     outstanding_.pop_front();
   }
   return true;

@@ -9,7 +9,6 @@
 // note; the runner makes another pass for it.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +17,8 @@
 
 #include "base/mutex.h"
 #include "iommu/unit.h"
+#include "vendors/common/parking.h"
+#include "vendors/common/turn.h"
 #include "vendors/vtd/capabilities.h"
 #include "vendors/vtd/events.h"
 #include "vendors/vtd/faults.h"
@@ -70,17 +71,14 @@ struct Shared {
         interrupt_entries(capabilities.options.strict_interrupt_entries),
         registers(capabilities.options) {}
 
-  // Has everything that the ticket stands for ended? If not, the place counts as parked until a
-  // later call for it says yes. The runner's only.
-  [[nodiscard]] bool await(Place place, Ticket ticket) WEIR_EXCLUDES(mutex);
-  // Would a pass of the runner get further somewhere? For threads that are not the runner.
-  [[nodiscard]] bool can_go_on() WEIR_EXCLUDES(mutex);
-
   // Constant after construction.
   UnitHost& host;
   const Capabilities capabilities;
 
   InterruptEntries interrupt_entries;
+
+  Parking<Place, kPlaces> parking{host};
+  Turn turn;  // the runner's
 
   Mutex mutex;
   RegisterFile registers WEIR_GUARDED_BY(mutex);
@@ -94,9 +92,6 @@ struct Shared {
   std::uint64_t resets WEIR_GUARDED_BY(mutex) = 0;           // power-on resets so far
   std::uint64_t timeouts WEIR_GUARDED_BY(mutex) = 0;  // device-TLBs that stayed silent so far
   PageQueue page_queue WEIR_GUARDED_BY(mutex);
-  std::array<Ticket, kPlaces> parked WEIR_GUARDED_BY(mutex);
-  bool running WEIR_GUARDED_BY(mutex) = false;
-  bool again WEIR_GUARDED_BY(mutex) = false;
 
   // RTADDR_REG as latched by SRTP, its mode bits included: one word, so that a reader of contexts
   // has both from the same command.

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "vendors/common/register_access.h"
 #include "vendors/vtd/commands.h"
 #include "vendors/vtd/context.h"
 #include "vendors/vtd/context_bits.h"
@@ -27,7 +28,10 @@ struct Unit::State {
             .entries = shared.interrupt_entries};
   }
   void write(std::uint64_t offset, unsigned size, std::uint64_t value);
-  void run();
+  // Becomes the runner, or leaves a note for whoever is.
+  void run() {
+    shared.turn.run([this] { pass(); });
+  }
   void pass();
   [[nodiscard]] Result<pagetables::Leaf<Gpa>, Fault> identity(const iotlb::Context& context,
                                                               const Request& piece) const;
@@ -40,11 +44,6 @@ struct Unit::State {
 };
 
 namespace {
-
-// 4 or 8 bytes, naturally aligned, inside the register space: nothing else is an access.
-[[nodiscard]] bool is_access(std::uint64_t offset, unsigned size) {
-  return (size == 4 || size == 8) && offset % size == 0 && offset <= Unit::kRegisterBytes - size;
-}
 
 // What a write has set off, under the lock. True: there is something for the runner.
 [[nodiscard]] bool react(Shared& shared, Outbox& outbox, std::uint64_t offset, unsigned size,
@@ -117,27 +116,6 @@ void Unit::State::write(std::uint64_t offset, unsigned size, std::uint64_t value
   if (work) run();
 }
 
-// Becomes the runner, or leaves a note for whoever is.
-void Unit::State::run() {
-  {
-    MutexLock lock(shared.mutex);
-    if (shared.running) {
-      shared.again = true;
-      return;
-    }
-    shared.running = true;
-  }
-  for (;;) {
-    pass();
-    MutexLock lock(shared.mutex);
-    if (!shared.again) {
-      shared.running = false;
-      return;
-    }
-    shared.again = false;
-  }
-}
-
 void Unit::State::pass() {
   Requests requests;
   std::uint64_t resets = 0;
@@ -145,9 +123,9 @@ void Unit::State::pass() {
     MutexLock lock(shared.mutex);
     requests = std::exchange(shared.requests, Requests{});
     resets = shared.resets;
-    if (resets != resets_seen) shared.parked = {};
   }
   if (std::exchange(resets_seen, resets) != resets) {
+    shared.parking.leave_all();
     commands.forget();
     queue.forget();
     shared.interrupt_entries.drop(0, ~std::uint32_t{0});
@@ -182,13 +160,13 @@ Unit::Unit(UnitHost& host, const Options& options)
 Unit::~Unit() = default;
 
 std::uint64_t Unit::read_register(std::uint64_t offset, unsigned size) {
-  if (!is_access(offset, size)) return 0;
+  if (!is_register_access(offset, size, kRegisterBytes)) return 0;
   MutexLock lock(state_->shared.mutex);
   return state_->shared.registers.read(offset, size);
 }
 
 void Unit::write_register(std::uint64_t offset, unsigned size, std::uint64_t value) {
-  if (!is_access(offset, size)) return;
+  if (!is_register_access(offset, size, kRegisterBytes)) return;
   const RecordedScope scope(state_->shared.host.recorder(), {.what = RecordedCall::What::kFrontDoor,
                                                              .unit = state_->shared.host.id(),
                                                              .words = {0, offset, size, value}});
@@ -300,7 +278,7 @@ void Unit::record(const Fault& fault) {
 }
 
 void Unit::poll() {
-  if (state_->shared.can_go_on()) state_->run();
+  if (state_->shared.parking.can_go_on()) state_->run();
 }
 
 void Unit::reset() {

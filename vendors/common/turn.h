@@ -8,7 +8,7 @@
 
 #include "base/mutex.h"
 
-namespace weir::virtio_iommu {
+namespace weir {
 
 class Turn {
  public:
@@ -40,4 +40,4 @@ class Turn {
   bool again_ WEIR_GUARDED_BY(mutex_) = false;
 };
 
-}  // namespace weir::virtio_iommu
+}  // namespace weir
