@@ -53,6 +53,7 @@ struct Case {
   std::shared_ptr<Amount> amount = nullptr;    // null: nanoseconds are all
   std::size_t iterations = 0;                  // 0: as many as take the time
   unsigned processors = 1;                     // that it needs, its own threads included
+  unsigned batches = 1;                        // of requests in an iteration
 };
 
 namespace names {

@@ -42,6 +42,7 @@ class Collector final : public benchmark::BenchmarkReporter {
     measured.trouble = repetitions.trouble;
     if (measured.trouble.empty() && ns.empty()) measured.trouble = "not measured";
     if (!measured.trouble.empty()) return measured;
+    for (double& one : ns) one /= of.batches;
     std::sort(ns.begin(), ns.end());
     measured.repetitions = ns.size();
     const std::size_t middle = ns.size() / 2;

@@ -2,6 +2,11 @@
 #include "bench/walk_cases.h"
 
 #include <benchmark/benchmark.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
 
 #include "bench/loops.h"
 #include "bench/walk_world.h"
@@ -48,6 +53,10 @@ constexpr WalkCase kCases[] = {
 // One that no request finds an answer in, because none comes back within four others.
 constexpr std::size_t kIotlbEntries = 4;
 constexpr std::uint64_t kRingPages = 512;
+constexpr std::size_t kTurn = 4096;  // requests
+constexpr unsigned kBatchesOfAPair = 2 * kTurn / Workload::kBatch;
+// Of turns, in each repetition: so many that each side walks all of its turns.
+constexpr std::size_t kPairs = 128;
 
 [[nodiscard]] iotlb::WalkCacheOptions caches_for(WalkMemory memory) {
   switch (memory) {
@@ -109,6 +118,11 @@ class Misses {
       Iova iova, iotlb::WalkCaches::Tickets tickets) {
     DirectReader reader(world_.memory());
     auto lower = stage2(reader, tickets);
+    pagetables::WalkResult<Gpa> whole(std::in_place);
+    if (caches_.off() && pagetables::nested_walk_plain<X86FirstStage>(
+                             WalkWorld::kStage1, world_.stage1_root(), WalkWorld::kLevels, lower,
+                             iova.value(), Ask{}, *whole))
+      return whole;
     const auto leaf = pagetables::nested_walk<X86FirstStage>(
         WalkWorld::kStage1, world_.stage1_root(), WalkWorld::kLevels, lower, reader, iova.value(),
         Ask{}, CachedTables<X86FirstStage, Ipa>(caches_, kTag, tickets));
@@ -178,6 +192,80 @@ void run_pattern(State& state, Translate translate) {
   }
 }
 
+// ---- Both sides of a ratio by turns
+
+[[nodiscard]] double processor_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+// One side: the same turns as the other, half of them apart. By the time that it comes to what the
+// other one has walked, that has left the nearest caches again; in a turn right after the other's
+// it would find its tables there.
+template <typename Translate>
+class Side {
+ public:
+  static constexpr std::size_t kTurns = kPairs;
+
+  Side(Translate translate, std::size_t first) : translate_(translate), next_(first) {
+    Pages<kRandom> pages;
+    for (Pages<kRandom>& start : starts_) {
+      start = pages;
+      for (std::size_t i = 0; i < kTurn; ++i) (void)pages.next();
+    }
+  }
+  // Nanoseconds of a request; negative: one was answered wrongly.
+  [[gnu::noinline]] double turn() {
+    constexpr std::uint64_t kOffset = 0x40;
+    const std::uint64_t zero = unknown_zero();
+    Pages<kRandom> pages = starts_[next_++ % kTurns];
+    std::uint64_t wrong = 0;
+    std::uint64_t last = 0;
+    const double before = processor_ns();
+    for (std::size_t i = 0; i < kTurn; ++i) {
+      const std::uint64_t page = pages.next();
+      last = translate_(WalkWorld::kFirst + (page << kPageLg2) + (kOffset | (last & zero)));
+      wrong |= last ^ (WalkWorld::expected(page).value() | kOffset);
+    }
+    const double after = processor_ns();
+    return wrong == 0 ? (after - before) / kTurn : -1;
+  }
+
+ private:
+  Translate translate_;
+  std::array<Pages<kRandom>, kTurns> starts_;
+  std::size_t next_;
+};
+
+// The cold nested miss and the bare nested walk, one turn of each and then the other way round, so
+// that whatever the machine does meets both: the median of the ratios of neighbours.
+void run_by_turns(State& state, const WalkWorld& world, Amount& amount) {
+  Misses misses(world, kCold);
+  const auto miss = [&misses](Iova iova) { return misses.translate<kNested>(iova); };
+  const auto bare = [&world](Iova iova) { return world.bare_nested(iova.value()); };
+  Side<decltype(miss)> one(miss, 0);
+  Side<decltype(bare)> other(bare, Side<decltype(bare)>::kTurns / 2);
+  std::vector<double> ratios;
+  bool other_first = false;
+  for (auto _ : state) {
+    double ns[2] = {0, 0};
+    if (other_first) ns[1] = other.turn();
+    ns[0] = one.turn();
+    if (!other_first) ns[1] = other.turn();
+    other_first = !other_first;
+    if (ns[0] < 0 || ns[1] < 0) [[unlikely]] {
+      state.SkipWithError("a wrong translation");
+      break;
+    }
+    ratios.push_back(ns[0] / ns[1]);
+  }
+  if (ratios.empty()) return;
+  const auto middle = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
+  std::nth_element(ratios.begin(), middle, ratios.end());
+  amount.add(*middle);
+}
+
 template <typename Translate>
 void run_any(State& state, WalkPattern pattern, Translate translate) {
   switch (pattern) {
@@ -226,6 +314,14 @@ void add_walk_cases(std::vector<Case>& cases, const std::function<bool(std::stri
                          },
                      .walks = walks});
   }
+  if (!wanted(names::kNestedByTurns)) return;
+  if (world == nullptr) world = std::make_shared<WalkWorld>();
+  const auto ratio = std::make_shared<Amount>("bare walks");
+  cases.push_back({.name = names::kNestedByTurns,
+                   .run = [world, ratio](State& state) { run_by_turns(state, *world, *ratio); },
+                   .amount = ratio,
+                   .iterations = kPairs,
+                   .batches = kBatchesOfAPair});
 }
 
 }  // namespace weir::bench

@@ -41,6 +41,7 @@ inline constexpr std::string_view kBareNestedRing = "nested walk, bare, ring";
 inline constexpr std::string_view kBareNestedRandom = "nested walk, bare, random";
 inline constexpr std::string_view kColdNestedRing = "nested miss, cold, ring";
 inline constexpr std::string_view kColdNestedRandom = "nested miss, cold, random";
+inline constexpr std::string_view kNestedByTurns = "nested miss, cold, random / bare, by turns";
 inline constexpr std::string_view kTablesNestedSequential = "nested miss, tables, sequential";
 inline constexpr std::string_view kWarmNestedRing = "nested miss, warm, ring";
 }  // namespace names

@@ -118,6 +118,14 @@ class CachedStage2 {
     leaf.references = 0;
     return true;
   }
+  // For a walk of both stages that remembers nothing; see pagetables::nested_walk_plain.
+  [[nodiscard]] bool refuses(std::uint64_t address) const {
+    return Format::refuse_input(address, levels_).has_value();
+  }
+  [[nodiscard, gnu::always_inline]] auto plain_tables(const Ask& ask) const
+      requires(pagetables::detail::kGoesPlain<Format, Reader>) {
+    return pagetables::detail::PlainTables<Format, Reader>(*rules_, *reader_, root_, levels_, ask);
+  }
   // In registers where it can be; see pagetables::translate_at_once.
   [[nodiscard, gnu::always_inline]] bool at_once(std::uint64_t address, const Ask& ask,
                                                  pagetables::Leaf<Space>& leaf) {

@@ -93,8 +93,9 @@ bool Iotlb::is_nowhere(const IotlbKey& key, std::uint64_t slot, std::uint64_t pa
   return own_ways_ != nullptr &&
          key.domain->sizes.load(std::memory_order_relaxed) == std::uint64_t{1} << key.page_lg2 &&
          ways_from(slot).first([&](const Way& way) {
-           return ((way.tag.load(std::memory_order_relaxed) ^ key.tag) |
-                   (way.page.load(std::memory_order_relaxed) ^ page)) == 0;
+           // The page first: it mostly says no alone.
+           return way.page.load(std::memory_order_relaxed) == page &&
+                  way.tag.load(std::memory_order_relaxed) == key.tag;
          }) == nullptr;
 }
 

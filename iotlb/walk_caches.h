@@ -49,6 +49,11 @@ class WalkCaches {
             stage2_pages.begin_fill(domain)};
   }
 
+  // Nothing is ever remembered.
+  [[nodiscard]] bool off() const {
+    return stage1_tables.off() && stage2_tables.off() && stage2_pages.off();
+  }
+
   // A leaf-only hint keeps the tables of the stage that it speaks of; finished pages go. Gives the
   // number of entries removed.
   std::uint64_t invalidate(const Invalidation& what);

@@ -15,6 +15,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "pagetables/detail/plain_way.h"
 #include "pagetables/readers.h"
 #include "pagetables/walk.h"
 
@@ -193,7 +194,7 @@ nested_walk(const typename UpperFormat::Rules& rules, UpperSpace root, unsigned 
 // The same where the caches have all but the last entry of stage 1, with NestedLeaf::whole as the
 // answer: of `lower`, what it knows (address, Ask, leaf) -> bool. All of it stays in registers, and
 // what it is given can too, if it is given to nobody else. False: nothing was done; ask
-// nested_walk.
+// nested_walk_plain or nested_walk.
 template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, TableReader LowerReader,
           WalkCache<UpperSpace> Cache>
 [[nodiscard, gnu::always_inline]] inline bool nested_walk_at_once(
@@ -209,6 +210,59 @@ template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, Tabl
     return false;
   detail::copy(leaf.whole(input), whole);
   return true;
+}
+
+// The same for who has no caches, where every entry is plain (detail/plain_way.h). `lower` offers
+// what is asked of it here: whether it refuses an address before any table is read, and its tables
+// for an ask. False: nothing was done; ask nested_walk.
+template <RadixFormat UpperFormat, typename UpperSpace, typename LowerWalk, typename LowerSpace>
+[[nodiscard]] bool nested_walk_plain(const typename UpperFormat::Rules& rules, UpperSpace root,
+                                     unsigned levels, const LowerWalk& lower, std::uint64_t input,
+                                     const Ask& ask, Leaf<LowerSpace>& whole) {
+  if constexpr (PlainFormat<UpperFormat> && requires { lower.plain_tables(ask); }) {
+    if (UpperFormat::refuse_input(input, levels)) [[unlikely]]
+      return false;
+    const PlainEntries plain = UpperFormat::plain_entries(ask, rules);
+    const auto tables = lower.plain_tables(Ask{.access = Access::kRead});
+    std::uint64_t at = root.value();
+    std::uint64_t together = ~std::uint64_t{0};  // as in detail::go_step_by_step
+    std::uint64_t entry = 0;
+    for (unsigned level = levels;; --level) {
+      at += detail::entry_offset<UpperFormat, UpperSpace>(input, level);
+      if (lower.refuses(at)) [[unlikely]]
+        return false;
+      const auto below = tables.descend(at);
+      if (below.level != 0 || !tables.load(below.page() + (at & (kPageSize - 1)), entry))
+          [[unlikely]]
+        return false;
+      const bool last = level == 1;
+      if ((entry & (last ? plain.leaf_mask : plain.table_mask)) !=
+          (last ? plain.leaf_bits : plain.table_bits | UpperFormat::below_bits(level))) [[unlikely]]
+        return false;
+      together &= entry ^ UpperFormat::kDenyingBits;
+      at = entry & UpperFormat::kPlainAddress;
+      if (last) break;
+    }
+    at |= input & (kPageSize - 1);
+    if (lower.refuses(at)) [[unlikely]]
+      return false;
+    // The requester's privileges are stage 1's business; stage 2 judges the access alone.
+    const auto landing = lower.plain_tables(Ask{.access = ask.access});
+    const auto landed = landing.descend(at);
+    if (landed.level != 0) [[unlikely]]
+      return false;
+    const std::uint64_t dirty = UpperFormat::dirty_bits(rules);
+    whole.page = landed.page();
+    whole.page_lg2 = kPageLg2;
+    whole.level = 1;
+    whole.permissions = landing.permissions(landed) &
+                        UpperFormat::permissions_of(together ^ UpperFormat::kDenyingBits, rules);
+    whole.dirty_owed = (entry & dirty) != dirty || landing.dirty_owed(landed);
+    whole.entry = entry;
+    whole.references = levels + (levels + 1) * landing.levels();
+    return true;
+  }
+  return false;
 }
 
 }  // namespace weir::pagetables

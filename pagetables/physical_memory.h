@@ -124,6 +124,38 @@ class PhysicalMemory {
     }
     return false;
   }
+  // What of a slot words can be loaded from, for who loads many; good as long as the snapshot.
+  class NearWords {
+   public:
+    NearWords() = default;
+    [[gnu::always_inline]] NearWords(Gpa first, std::uint64_t bytes, std::byte* host)
+        : first_(first),
+          bytes_(bytes),
+          from_zero_(reinterpret_cast<std::uintptr_t>(host) - first.value()) {}
+
+    // `at` must be a multiple of 8. False: the word lies elsewhere. The load waits for `at` and one
+    // addition; whether it may be made is guessed beside it.
+    [[nodiscard, gnu::always_inline]] bool load(Gpa at, std::uint64_t& word) const {
+      if (at - first_ >= bytes_) [[unlikely]]
+        return false;
+      // Acquire: as in load64_from_slot.
+      word = std::atomic_ref(*reinterpret_cast<std::uint64_t*>(from_zero_ + at.value()))
+                 .load(std::memory_order_acquire);
+      return true;
+    }
+
+   private:
+    Gpa first_{};
+    std::uint64_t bytes_ = 0;       // none: nothing is loaded
+    std::uintptr_t from_zero_ = 0;  // where address 0 would lie in the host
+  };
+  // Those of the slot that `at` is in; none where words do not lie at multiples of 8 in it.
+  [[nodiscard, gnu::always_inline]] NearWords words_near(Gpa at) const {
+    for (const Words& words : words_)
+      if (at - words.first < words.bytes && (words.first.value() | at.value()) % 8 == 0) [[likely]]
+        return {words.first, words.bytes, words.host};
+    return {};
+  }
   [[nodiscard]] Result<Done, FaultReason> store64(Gpa at, std::uint64_t value) const;
   [[nodiscard]] Result<bool, FaultReason> compare_exchange64(Gpa at, std::uint64_t& expected,
                                                              std::uint64_t desired) const;
@@ -153,7 +185,6 @@ class PhysicalMemory {
     std::uint64_t bytes = 0;
     std::byte* host = nullptr;
   };
-
   // A machine has a handful of slots, and which of them is asked for is as good as random: counted,
   // not searched, so that nothing can be guessed wrongly.
   [[nodiscard, gnu::always_inline]] std::size_t count_few(Gpa at) const {

@@ -183,6 +183,17 @@ template <typename R>
 concept ReadsAtOnce = requires(R& reader, typename R::Space at, std::uint64_t& word) {
   { reader.load_at_once(at, word) } -> std::same_as<bool>;
 };
+// A reader that reads at once may also say where words near a table lie, for who loads many of them
+// and keeps that in registers:
+//
+//   words_near(table) -> something with load(at, word) -> bool    an entry of any table
+//   load_elsewhere(at, word) -> bool    as load_at_once, where that fails
+template <typename R>
+concept ReadsNearby = ReadsAtOnce<R> &&
+    requires(const R& reader, typename R::Space at, std::uint64_t& word) {
+  { reader.words_near(at).load(at, word) } -> std::same_as<bool>;
+  { reader.load_elsewhere(at, word) } -> std::same_as<bool>;
+};
 template <typename R>
 concept TranslatesAtOnce = requires(R& reader, typename R::Space at, std::uint64_t& below,
                                     std::uint64_t& word, std::uint32_t& references) {

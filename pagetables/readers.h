@@ -27,6 +27,12 @@ class DirectReader {
   [[nodiscard, gnu::always_inline]] bool load_at_once(Gpa at, std::uint64_t& word) const {
     return trace_.trail() == nullptr && memory_.load64_from_slot(at, word);
   }
+  [[nodiscard, gnu::always_inline]] PhysicalMemory::NearWords words_near(Gpa table) const {
+    return trace_.trail() == nullptr ? memory_.words_near(table) : PhysicalMemory::NearWords{};
+  }
+  [[nodiscard, gnu::noinline, gnu::cold]] bool load_elsewhere(Gpa at, std::uint64_t& word) const {
+    return load_at_once(at, word);
+  }
   [[nodiscard]] Result<std::uint64_t, WalkFailure> load(Gpa at) {
     const auto word = memory_.load64(at, &references_);
     if (!word) return Failure{WalkFailure{.reason = FaultReason::kTableUnreadable}};
@@ -75,8 +81,8 @@ class HostReader {
 };
 static_assert(TableReader<HostReader>);
 
-// A lower stage may also offer at_once(address, ask, leaf) -> bool: the answer where it is cached or
-// where the straight way leads to it, in registers. False: nothing was done; call it.
+// A lower stage may also offer at_once(address, ask, leaf) -> bool: the answer where it is cached
+// or where the straight way leads to it, in registers. False: nothing was done; call it.
 template <typename LowerWalk, typename Space>
 [[nodiscard, gnu::always_inline]] inline bool translate_at_once(LowerWalk& lower,
                                                                 std::uint64_t address,

@@ -22,6 +22,8 @@
 #include <utility>
 
 #include "base/bits.h"
+#include "pagetables/detail/plain_way.h"
+#include "pagetables/detail/way.h"
 #include "pagetables/radix.h"
 
 namespace weir::pagetables {
@@ -35,112 +37,6 @@ struct AcceptAny {
 };
 
 namespace detail {
-
-// What is asked of the tables of one stage. References: for one walk.
-template <RadixFormat Format, typename Space>
-struct Question {
-  const typename Format::Rules& rules;
-  Space root;
-  unsigned levels;
-  std::uint64_t input;
-  const Ask& ask;
-};
-
-// Tables on the way, to be told to the cache. Without initial values: a walk makes room for one per
-// level and mostly needs none.
-template <RadixFormat Format, typename Space>
-struct FoundTables {
-  struct One {
-    std::uint64_t table;
-    std::uint64_t below;
-    std::uint8_t level;
-    std::uint8_t permissions;
-  };
-  std::size_t count = 0;
-  std::array<One, Format::kMaxLevels> tables;
-
-  [[gnu::always_inline]] void note(const KnownTable<Space>& here) {
-    tables[count++] = {here.table.value(), here.below, here.level, here.permissions.bits()};
-  }
-  // The place below of the table that is read: the last one noted, unless it was known. Roots are
-  // not remembered.
-  [[gnu::always_inline]] void note_below(const KnownTable<Space>& here, unsigned levels) {
-    if (count != 0)
-      tables[count - 1].below = here.below;
-    else if (here.level != levels)
-      note(here);
-  }
-  // Only at the end: who starts from a known table must owe nothing above it.
-  template <typename Cache>
-  [[gnu::always_inline]] void tell(std::uint64_t input, Cache& cache) const {
-    for (std::size_t i = 0; i < count; ++i)
-      cache.store(input, {Space(tables[i].table), tables[i].level,
-                          Permissions::from_bits(tables[i].permissions), tables[i].below});
-  }
-};
-
-// How far a walk has come. Structures are filled member by member here, and copied as little as can
-// be: one that is copied whole lies in memory, and its reader waits for the writes of its parts.
-template <RadixFormat Format, typename Space>
-struct Way {
-  KnownTable<Space> here;        // the table that is read next; nothing is owed above it
-  std::uint32_t references = 0;  // read so far
-  bool remembers = false;        // there is a cache
-
-  // Another, for those who take it by reference: this one stays in registers.
-  [[nodiscard, gnu::always_inline]] Way again() const {
-    Way way;
-    way.here.table = here.table;
-    way.here.level = here.level;
-    way.here.permissions = here.permissions;
-    way.here.below = here.below;
-    way.references = references;
-    way.remembers = remembers;
-    return way;
-  }
-  Way() = default;
-  template <typename Cache>
-  [[gnu::always_inline]] Way(const Question<Format, Space>& question, Cache& cache)
-      : remembers(!cache.off()) {
-    KnownTable<Space> known;
-    // A known way that does not allow the access is walked again from the root: the stop must be
-    // the entry that says so.
-    if (remembers && cache.find(question.input, known) &&
-        known.permissions.allows(question.ask.access) &&
-        !Format::refuse(known.permissions, question.ask)) {
-      here.table = known.table;
-      here.level = known.level;
-      here.permissions = known.permissions;
-      here.below = known.below;
-    } else {
-      begin_again(question);
-    }
-  }
-  [[gnu::always_inline]] void begin_again(const Question<Format, Space>& question) {
-    here.table = question.root;
-    here.level = static_cast<std::uint8_t>(question.levels);
-    here.permissions = Permissions::all();
-    here.below = kNotKnown;
-  }
-};
-
-template <RadixFormat Format, typename Space>
-[[nodiscard]] constexpr std::uint64_t entry_offset(std::uint64_t input, unsigned level) {
-  const std::uint64_t index =
-      input >> level_shift<Format>(level) & bit_mask(Format::kIndexBits - 1, 0);
-  return index * sizeof(std::uint64_t);
-}
-
-template <typename Space>
-[[gnu::always_inline]] inline void copy(const Leaf<Space>& from, Leaf<Space>& to) {
-  to.page = from.page;
-  to.page_lg2 = from.page_lg2;
-  to.level = from.level;
-  to.permissions = from.permissions;
-  to.dirty_owed = from.dirty_owed;
-  to.entry = from.entry;
-  to.references = from.references;
-}
 
 // Reads the entry at `offset` of the table where `way` is. What a reader that translates says of
 // the table's place is kept, also where it could not read.
@@ -173,7 +69,7 @@ template <RadixFormat Format, TableReader Reader>
 // way has to go on from where `way` is; whatever was read for it is counted, and will not be read
 // again but for one entry.
 template <RadixFormat Format, TableReader Reader>
-[[nodiscard, gnu::always_inline]] inline bool go_straight(
+[[nodiscard, gnu::always_inline]] inline bool go_step_by_step(
     const Question<Format, typename Reader::Space>& question, Reader& reader,
     Way<Format, typename Reader::Space>& way, FoundTables<Format, typename Reader::Space>& found,
     Leaf<typename Reader::Space>& leaf) {
@@ -255,6 +151,45 @@ template <RadixFormat Format, TableReader Reader>
     here.permissions = permissions;
     here.below = kNotKnown;
     if (way.remembers) found.note(here);
+  }
+}
+
+// The same for who remembers nothing and has met something that is not plain: a large page, mostly.
+template <RadixFormat Format, TableReader Reader>
+[[nodiscard, gnu::noinline]] bool go_on_straight(
+    const Question<Format, typename Reader::Space>& question, Reader& reader,
+    Way<Format, typename Reader::Space>& way, Leaf<typename Reader::Space>& leaf) {
+  FoundTables<Format, typename Reader::Space> nothing;
+  return go_step_by_step(question, reader, way, nothing, leaf);
+}
+
+template <RadixFormat Format, TableReader Reader>
+[[nodiscard, gnu::always_inline]] inline bool go_straight(
+    const Question<Format, typename Reader::Space>& question, Reader& reader,
+    Way<Format, typename Reader::Space>& way, FoundTables<Format, typename Reader::Space>& found,
+    Leaf<typename Reader::Space>& leaf) {
+  if constexpr (!kGoesPlain<Format, Reader>) {
+    return go_step_by_step(question, reader, way, found, leaf);
+  } else {
+    if (way.remembers) return go_step_by_step(question, reader, way, found, leaf);
+    if (go_plain(question, reader, way, leaf)) [[likely]]
+      return true;
+    // Others of everything, so that what is above stays in registers.
+    using Space = typename Reader::Space;
+    const Ask ask{question.ask.access, question.ask.execute, question.ask.privileged,
+                  question.ask.write_protect};
+    const Question<Format, Space> again{question.rules, question.root, question.levels,
+                                        question.input, ask};
+    Way<Format, Space> so_far = way.again();
+    Leaf<Space> end;
+    const bool done = go_on_straight(again, reader, so_far, end);
+    copy(end, leaf);
+    way.here.table = so_far.here.table;
+    way.here.level = so_far.here.level;
+    way.here.permissions = so_far.here.permissions;
+    way.here.below = so_far.here.below;
+    way.references = so_far.references;
+    return done;
   }
 }
 
@@ -451,10 +386,12 @@ template <RadixFormat Format, TableReader Reader,
 // The same where the straight way leads to the end, with the answer in registers. False: nothing
 // was done; ask walk.
 template <RadixFormat Format, TableReader Reader, WalkCache<typename Reader::Space> Cache>
-[[nodiscard, gnu::always_inline]] inline bool walk_at_once(
-    const typename Format::Rules& rules, Reader& reader, typename Reader::Space root,
-    unsigned levels, std::uint64_t input, const Ask& ask, Cache& cache,
-    Leaf<typename Reader::Space>& leaf) {
+[[nodiscard, gnu::always_inline]] inline bool walk_at_once(const typename Format::Rules& rules,
+                                                           Reader& reader,
+                                                           typename Reader::Space root,
+                                                           unsigned levels, std::uint64_t input,
+                                                           const Ask& ask, Cache& cache,
+                                                           Leaf<typename Reader::Space>& leaf) {
   using Space = typename Reader::Space;
   if (Format::refuse_input(input, levels)) [[unlikely]]
     return false;

@@ -151,6 +151,10 @@ struct HostBelow {
   if (pagetables::nested_walk_at_once<X86FirstStage, Ipa>(capabilities.guest_rules, host, reader,
                                                           *input, ask, tables, leaf)) [[likely]]
     return leaf;
+  if (scope.caches.off() && pagetables::nested_walk_plain<X86FirstStage>(
+                                capabilities.guest_rules, Ipa(context.stage1_root),
+                                context.stage1_levels, host, *input, ask, leaf))
+    return leaf;
   const auto found = pagetables::nested_walk<X86FirstStage>(
       capabilities.guest_rules, Ipa(context.stage1_root), context.stage1_levels, lower, reader,
       *input, ask, tables);

@@ -109,6 +109,12 @@ struct Walk::Below {
   [[nodiscard]] bool known(std::uint64_t address, const Ask& ask, Leaf<Gpa>& leaf) const {
     return !beyond(address, reach) && tables.known(address, ask, leaf);
   }
+  [[nodiscard]] bool refuses(std::uint64_t address) const {
+    return beyond(address, reach) || tables.refuses(address);
+  }
+  [[nodiscard, gnu::always_inline]] auto plain_tables(const Ask& ask) const {
+    return tables.plain_tables(ask);
+  }
 };
 
 Walk::Below Walk::below() {
@@ -129,9 +135,16 @@ WalkResult<Gpa> Walk::nested() {
 
 WalkResult<Gpa> Walk::nested_from_the_top() {
   Below lower = below();
-  const auto leaf = pagetables::nested_walk<X86FirstStage>(
-      first_stage_rules(), Ipa(context.stage1_root), context.stage1_levels, lower, reader,
-      piece.iova.value(), iotlb::ask_of(context, piece), upper());
+  WalkResult<Gpa> whole(std::in_place);
+  const Ask ask = iotlb::ask_of(context, piece);
+  const Ipa root(context.stage1_root);
+  if (scope.caches.off() &&
+      pagetables::nested_walk_plain<X86FirstStage>(first_stage_rules(), root, context.stage1_levels,
+                                                   lower, piece.iova.value(), ask, *whole))
+    return whole;
+  const auto leaf =
+      pagetables::nested_walk<X86FirstStage>(first_stage_rules(), root, context.stage1_levels,
+                                             lower, reader, piece.iova.value(), ask, upper());
   if (!leaf) return Failure{leaf.error()};
   return leaf->whole(piece.iova.value());
 }
