@@ -60,6 +60,7 @@ using iotlb::Scope;
 void CommandQueue::run(Shared& shared, std::uint64_t resets) {
   while (step(shared, resets)) {
   }
+  outstanding_.cover(shared.host);
 }
 
 std::optional<CommandQueue::Position> CommandQueue::next(Shared& shared) {
@@ -97,7 +98,7 @@ bool CommandQueue::step(Shared& shared, std::uint64_t resets) {
 bool CommandQueue::carry_out(Shared& shared, const Command& command, const Position& position,
                              std::uint64_t resets) {
   if (const auto* wait = std::get_if<CompletionWait>(&command)) {
-    if (!settle_down_to(shared, 0)) return false;
+    if (!outstanding_.settle(shared.host, shared.parking, Place::kCommands)) return false;
     if (complete(shared, *wait, resets)) return true;
     if (wait->store_at) stop(shared, EventCode::kCommandError, *wait->store_at, resets);
     return false;
@@ -151,7 +152,7 @@ bool CommandQueue::forget_first(Shared& shared, const Prefetch& prefetch) {
 }
 
 bool CommandQueue::ask_device(Shared& shared, const ForgetInDevice& what, Gpa command) {
-  if (!settle_down_to(shared, kMaxOutstanding - 1)) return false;
+  if (!outstanding_.make_room(shared.parking, Place::kCommands)) return false;
   std::uint64_t timeout = 0;
   {
     MutexLock lock(shared.mutex);
@@ -167,22 +168,13 @@ bool CommandQueue::ask_device(Shared& shared, const ForgetInDevice& what, Gpa co
     MutexLock lock(shared.mutex);
     shared.device_commands.add(ticket, command);
   }
-  outstanding_.push_back(ticket);
+  outstanding_.add(ticket);
   return true;
 }
 
 bool CommandQueue::invalidate(Shared& shared, std::span<const Invalidation> what) {
-  if (!settle_down_to(shared, kMaxOutstanding - 1)) return false;
-  const Ticket ticket = shared.host.invalidate_all(what);
-  if (ticket.serial != 0) outstanding_.push_back(ticket);
-  return true;
-}
-
-bool CommandQueue::settle_down_to(Shared& shared, std::size_t outstanding) {
-  while (outstanding_.size() > outstanding) {
-    if (!shared.parking.await(Place::kCommands, outstanding_.front())) return false;
-    outstanding_.pop_front();
-  }
+  if (!outstanding_.make_room(shared.parking, Place::kCommands)) return false;
+  for (const Invalidation& one : what) outstanding_.drop(shared.host, one);
   return true;
 }
 

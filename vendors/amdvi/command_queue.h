@@ -11,13 +11,13 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <span>
 
 #include "iommu/unit.h"
 #include "vendors/amdvi/commands.h"
 #include "vendors/amdvi/shared.h"
+#include "vendors/common/outstanding.h"
 
 namespace weir::amdvi {
 
@@ -27,10 +27,6 @@ class CommandQueue {
   void run(Shared& shared, std::uint64_t resets) WEIR_EXCLUDES(shared.mutex);
 
  private:
-  // Invalidations under way before the queue makes room first; what bounds the memory of a guest
-  // that never posts a wait.
-  static constexpr std::size_t kMaxOutstanding = 1024;
-
   struct Position {
     Gpa at;
     std::uint64_t head_after = 0;
@@ -46,10 +42,9 @@ class CommandQueue {
   [[nodiscard]] bool forget_first(Shared& shared, const Prefetch& prefetch);
   [[nodiscard]] bool ask_device(Shared& shared, const ForgetInDevice& what, Gpa command);
   [[nodiscard]] bool complete(Shared& shared, const CompletionWait& wait, std::uint64_t resets);
-  [[nodiscard]] bool settle_down_to(Shared& shared, std::size_t outstanding);
   static void stop(Shared& shared, EventCode code, Gpa at, std::uint64_t resets);
 
-  std::deque<Ticket> outstanding_;
+  Outstanding outstanding_;
 };
 
 }  // namespace weir::amdvi

@@ -79,7 +79,7 @@ void Queue::abort_after_timeout(Shared& shared, std::uint64_t resets) {
   MutexLock lock(shared.mutex);
   if (shared.timeouts == timeouts_seen_) return;
   timeouts_seen_ = shared.timeouts;
-  outstanding_.clear();
+  outstanding_.give_up();
   if (!std::exchange(waiting_, false) || shared.resets != resets) return;
   const std::uint64_t at = shared.registers.get(reg::iqh::kRegister);
   shared.registers.set(reg::iqh::kRegister, (at + descriptor_bytes()) % bytes_);
@@ -89,7 +89,7 @@ void Queue::run(Shared& shared, std::uint64_t resets) {
   abort_after_timeout(shared, resets);
   while (step(shared, resets)) {
   }
-  cover_dropped(shared);
+  outstanding_.cover(shared.host);
   if (disabling_) finish_disabling(shared, resets);
 }
 
@@ -142,43 +142,24 @@ bool Queue::step(Shared& shared, std::uint64_t resets) {
 
 bool Queue::carry_out(Shared& shared, const descriptor::Command& command, std::uint64_t resets) {
   if (const auto* invalidation = std::get_if<iotlb::Invalidation>(&command)) {
-    if (!settle_down_to(shared, kMaxOutstanding - 1)) return false;
+    if (!outstanding_.make_room(shared.parking, Place::kQueue)) return false;
     // DW and DR are not looked at: every completion drains (VER_REG, L1).
     if (invalidation->is_interrupt_scope())
       shared.interrupt_entries.drop(invalidation->first_interrupt, invalidation->last_interrupt);
     if (invalidation->scope == iotlb::Scope::kDeviceTlb) {
-      const Ticket ticket = shared.host.invalidate_device_tlb(*invalidation);
-      if (ticket.serial != 0) outstanding_.push_back(ticket);
+      outstanding_.add(shared.host.invalidate_device_tlb(*invalidation));
     } else {
-      shared.host.drop(*invalidation);
-      dropped_.push_back(*invalidation);
-      if (dropped_.size() >= kMostToATicket) cover_dropped(shared);
+      outstanding_.drop(shared.host, *invalidation);
     }
     return true;
   }
   if (const auto* wait = std::get_if<descriptor::Wait>(&command)) {
-    cover_dropped(shared);
-    waiting_ = !settle_down_to(shared, 0);
+    waiting_ = !outstanding_.settle(shared.host, shared.parking, Place::kQueue);
     if (waiting_) return false;
     complete(shared, *wait, resets);
   }
   if (const auto* answer = std::get_if<descriptor::Respond>(&command))
     (void)shared.host.respond(answer->function, answer->response);
-  return true;
-}
-
-void Queue::cover_dropped(Shared& shared) {
-  if (dropped_.empty()) return;
-  const Ticket ticket = shared.host.cover(dropped_);
-  dropped_.clear();
-  if (ticket.serial != 0) outstanding_.push_back(ticket);
-}
-
-bool Queue::settle_down_to(Shared& shared, std::size_t outstanding) {
-  while (outstanding_.size() > outstanding) {
-    if (!shared.parking.await(Place::kQueue, outstanding_.front())) return false;
-    outstanding_.pop_front();
-  }
   return true;
 }
 
@@ -210,7 +191,7 @@ void Queue::finish_disabling(Shared& shared, std::uint64_t resets) {
         shared.registers.get(reg::iqh::kRegister) == shared.registers.get(reg::iqt::kRegister);
     if (!empty && !stopped(shared)) return;
   }
-  if (!settle_down_to(shared, 0)) return;
+  if (!outstanding_.settle(shared.host, shared.parking, Place::kQueue)) return;
   disabling_ = false;
   MutexLock lock(shared.mutex);
   if (shared.resets != resets) return;

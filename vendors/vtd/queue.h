@@ -11,11 +11,10 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
-#include <vector>
 
 #include "iommu/unit.h"
+#include "vendors/common/outstanding.h"
 #include "vendors/vtd/descriptors.h"
 #include "vendors/vtd/invalidations.h"
 #include "vendors/vtd/shared.h"
@@ -32,18 +31,11 @@ class Queue {
   void run(Shared& shared, std::uint64_t resets) WEIR_EXCLUDES(shared.mutex);
 
  private:
-  // Tickets under way before the queue makes room first; what bounds the memory of a guest that
-  // never posts a wait. And how many invalidations share a ticket at most.
-  static constexpr std::size_t kMaxOutstanding = 1024;
-  static constexpr std::size_t kMostToATicket = 256;
-
   // True: the head has moved on.
   [[nodiscard]] bool step(Shared& shared, std::uint64_t resets);
   [[nodiscard]] std::optional<std::uint64_t> next_head(Shared& shared);
   [[nodiscard]] bool carry_out(Shared& shared, const descriptor::Command& command,
                                std::uint64_t resets);
-  void cover_dropped(Shared& shared);
-  [[nodiscard]] bool settle_down_to(Shared& shared, std::size_t outstanding);
   void complete(Shared& shared, const descriptor::Wait& wait, std::uint64_t resets);
   void finish_disabling(Shared& shared, std::uint64_t resets);
 
@@ -60,10 +52,7 @@ class Queue {
   bool disabling_ = false;
   bool waiting_ = false;             // parked at the wait descriptor under the head
   std::uint64_t timeouts_seen_ = 0;  // of Shared::timeouts
-  std::deque<Ticket> outstanding_;
-  // Dropped, and no ticket stands for it yet: a guest that unmaps much before it waits pays for one
-  // round of asking who is still inside. Empty between two runs.
-  std::vector<iotlb::Invalidation> dropped_;
+  Outstanding outstanding_;
 };
 
 }  // namespace weir::vtd
