@@ -88,6 +88,9 @@ Taken PlayedMachine::State::call(const TraceCall& c) {
     }
     case What::kDetach:
       latest_port = nullptr;
+      if (const DmaPort* const leaving = port_of(c.requester))
+        std::erase_if(pins, [&](const auto& held) { return held.second.port == leaving; });
+      latest_port = nullptr;
       if (ports.erase(c.requester) == 0)
         return Failure{std::string("a function leaves that is not attached")};
       return Done{};
@@ -124,7 +127,7 @@ Taken PlayedMachine::State::call(const TraceCall& c) {
       return with_port([&](DmaPort& port) {
         auto pin = port.map(Iova(w[0]), w[1], static_cast<Access>(w[2]),
                             attributes_of(c.pasid, w[3]));
-        if (pin) pins[pin->id()] = std::move(*pin);
+        if (pin) pins[pin->id()] = {&port, std::move(*pin)};
       });
     case What::kPinEnd: {
       const auto pin = pins.find(w[0]);
@@ -132,7 +135,7 @@ Taken PlayedMachine::State::call(const TraceCall& c) {
         (void)iommu->revoke(w[0]);
         return Done{};
       }
-      pin->second.release();
+      pin->second.pin.release();
       pins.erase(pin);
       return Done{};
     }

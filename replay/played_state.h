@@ -70,7 +70,12 @@ struct PlayedMachine::State {
   std::vector<std::string> vendors;
   std::unordered_map<Requester, std::unique_ptr<DmaPort>> ports;
   std::unordered_map<Requester, Requester> aliases;  // of one of the functions that bear it
-  std::unordered_map<std::uint64_t, Pin> pins;
+  // A pin does not outlive its port, whatever a recording says.
+  struct HeldPin {
+    const DmaPort* port = nullptr;
+    Pin pin;
+  };
+  std::unordered_map<std::uint64_t, HeldPin> pins;
   std::optional<DmaPort::Burst> burst;
   DmaPort* burst_port = nullptr;
   unsigned in_burst = 0;

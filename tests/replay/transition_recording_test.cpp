@@ -46,7 +46,7 @@ struct Counts {
 class Guest {
  public:
   Guest(const std::string& path, std::uint64_t seed)
-      : recorder_(std::move(*TraceRecorder::create(path, &clock_))),
+      : recorder_(std::move(TraceRecorder::create(path, &clock_)).value()),
         words_(std::make_unique<std::uint64_t[]>(kRam / 8)),
         memory_(std::make_shared<GuestMemory>(GuestMemory::single(
             Hpa(0), std::as_writable_bytes(std::span(words_.get(), kRam / 8))))),

@@ -164,6 +164,7 @@ class Guest final : public LinuxGuest {
         }
       if (listed != (verdict.covered ? 1U : 0U))
         verdict.complaint = "its number and its handle are listed differently";
+      if (!verdict.complaint.empty()) break;
     }
     return verdict;
   }

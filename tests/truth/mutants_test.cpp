@@ -29,11 +29,25 @@ void for_built(unsigned seed, const Body& body) {
   }
 }
 
+// A function whose number others bear, or an interrupt source has, is named by theirs as well.
+[[nodiscard]] bool is_named_twice(Format format, Bytes table, const Place& part) {
+  if (format != Format::kIvrs) return false;
+  const auto type = std::to_integer<std::uint8_t>(table[part.at]);
+  for (const auto& unit : read_ivrs_again(table).units)
+    for (const auto& e : unit.entries)
+      for (const auto& other : unit.entries)
+        if (e.place.at == part.at && type == 2 && &other != &e &&
+            (other.source == e.device || (other.type == 0xf0 && other.device == e.device)))
+          return true;
+  return false;
+}
+
 TEST(SeededTables, WithoutAnyPartTheyLie) {
   std::map<Format, unsigned> parts;
   for_built(7, [&](const Topology& machine, Format format, const std::vector<std::byte>& bytes,
                    std::mt19937&) {
     for (const Place& part : parts_of(format, bytes)) {
+      if (is_named_twice(format, bytes, part)) continue;
       ++parts[format];
       ASSERT_TRUE(untruth(machine, format, without(format, bytes, part)))
           << static_cast<int>(format) << ": the part at " << part.at << " says nothing";

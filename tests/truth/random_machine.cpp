@@ -199,7 +199,7 @@ class Maker {
   void add_named(unsigned i, unsigned root) {
     NamedDevice device{.path = "\\_SB.DEV" + std::to_string(i), .hid = "WEIR0001"};
     device.as = {segment_of(root), unused_or_taken(root, 0x1d, i)};
-    device.wish = any_wish(segment_of(root));
+    device.wish = oddly(8) ? Wish::unit(pick(units_)) : any_wish(segment_of(root));
     if (!oddly(6)) device.mmio = 0x9060000 + i * 0x1000;
     device.uid = std::to_string(oddly(3) ? 0 : i);
     if (oddly(5)) device.uid.clear();

@@ -68,6 +68,8 @@ void read_scopes(Bytes table, DmarReading::Structure& into, std::string& complai
     }
     for (std::size_t step = o + 6; step < o + scope.place.bytes; step += 2)
       scope.path.emplace_back(at<std::uint8_t>(table, step), at<std::uint8_t>(table, step + 1));
+    for (const auto& [device, function] : scope.path)
+      if (device > 31 || function > 7) complaint = "a step that is no device and function";
     o += scope.place.bytes;
     into.scopes.push_back(std::move(scope));
   }

@@ -82,7 +82,7 @@ void part_of_a_page(Topology& t, bool mended) {
           .hid = "WEIR0001",
           .uid = uid,
           .as = Requester::from_bdf(0, number, 0),
-          .mmio = 0x9000000 + number * 0x1000U,
+          .mmio = 0x9000000 + static_cast<unsigned char>(path[1]) * 0x1000U,
           .wish = wish};
 }
 

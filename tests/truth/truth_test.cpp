@@ -179,7 +179,7 @@ TEST_P(Truth, WhatAGuestFindsIsWhatWasWished) {
     counted.print(std::cout, format, kMachines / 3);
     if (kPart != 1) continue;
     EXPECT_GT(counted.built, kMachines / 3 * 2 / 5);
-    for (const auto& [reason, times] : counted.refused) EXPECT_GE(times, 20U) << reason;
+    for (const auto& [reason, times] : counted.refused) EXPECT_GE(times, 10U) << reason;
   }
   if (kPart != 1) return;
   expect_each(census);

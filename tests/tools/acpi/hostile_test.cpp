@@ -211,7 +211,7 @@ TEST_F(HostileInput, DumpsThatLie) {
                                dump_of(*amdvi::build_ivrs_for(amd_with_named_device()), "IVRS")};
   const std::string letters = "0123456789ABCDEF:. \n@xz\t\r";
   unsigned refused = 0;
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 5'000; ++i) {
     std::string dump = dumps[i % 2];
     for (unsigned n = 1 + static_cast<unsigned>(random() % 4); n > 0; --n) {
       const std::size_t at = random() % dump.size();
@@ -237,7 +237,7 @@ TEST_F(HostileInput, DumpsThatLie) {
     expect_one_line();
     if (HasFailure()) FAIL() << dump;
   }
-  EXPECT_GT(refused, 5000U);
+  EXPECT_GT(refused, 1000U);
 }
 
 }  // namespace
