@@ -127,7 +127,9 @@ Taken PlayedMachine::State::call(const TraceCall& c) {
       return with_port([&](DmaPort& port) {
         auto pin = port.map(Iova(w[0]), w[1], static_cast<Access>(w[2]),
                             attributes_of(c.pasid, w[3]));
-        if (pin) pins[pin->id()] = {&port, std::move(*pin)};
+        if (!pin) return;
+        const std::uint64_t id = pin->id();
+        pins[id] = {&port, std::move(*pin)};
       });
     case What::kPinEnd: {
       const auto pin = pins.find(w[0]);
