@@ -26,10 +26,10 @@ using Type = SeenFunction::Type;
 
 }  // namespace
 
-GuestView::GuestView(const Topology& t) {
+GuestView::GuestView(const Topology& t, Of which) {
   for (std::uint32_t i = 0; i < t.functions(); ++i) {
     const Function& f = t[{i}];
-    if (!f.present) continue;
+    if (!f.present && which == Of::kPresent) continue;
     const Requester at = t.number({i});
     SeenFunction seen{.id = i,
                       .segment = at.segment,

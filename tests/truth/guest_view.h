@@ -51,8 +51,9 @@ struct SeenSource {
 
 class GuestView {
  public:
-  // Of what is present.
-  explicit GuestView(const Topology& machine);
+  // What is present, or everything that may ever come, several in one slot.
+  enum class Of : std::uint8_t { kPresent, kDeclared };
+  explicit GuestView(const Topology& machine, Of which = Of::kPresent);
 
   [[nodiscard]] const std::vector<SeenFunction>& functions() const { return functions_; }
   [[nodiscard]] const std::vector<SeenNamed>& named() const { return named_; }

@@ -16,6 +16,7 @@
 #include <memory>
 
 #include "tests/truth/guest_view.h"
+#include "tests/truth/number_ranges.h"
 #include "tests/truth/readings.h"
 
 namespace weir::truth {
@@ -28,6 +29,9 @@ struct Verdict {
   std::string complaint{};  // what a guest would say of the table
 };
 
+// By the kind of unit in an IVRS (0 in a VIOT) and the unit as in a Verdict.
+using Names = std::map<std::pair<std::uint8_t, std::uint64_t>, NumberRanges>;
+
 class LinuxGuest {
  public:
   virtual ~LinuxGuest() = default;
@@ -39,6 +43,8 @@ class LinuxGuest {
   // What else the table says, in one line for each thing it says it of; of functions by their
   // numbers. Compared with what the machine should have.
   [[nodiscard]] virtual std::set<std::string> facts() const = 0;
+  // What each unit names by number, whether anybody bears it or not. A DMAR names by path.
+  [[nodiscard]] virtual Names names() const { return {}; }
 };
 
 [[nodiscard]] std::unique_ptr<LinuxGuest> linux_guest(Format format, Bytes table,

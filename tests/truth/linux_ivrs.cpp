@@ -75,6 +75,11 @@ class Generation {
     const auto found = aliases_.find({segment, number});
     return found == aliases_.end() ? number : found->second;
   }
+  void add_names(Names& all) const {
+    for (const auto& [unit, first, last] : named_)
+      all[{type_, unit->base}].add(std::uint32_t{unit->segment} << 16 | first,
+                                   std::uint32_t{unit->segment} << 16 | last);
+  }
   struct Listed {
     const Unit* unit;
     const Entry* entry;
@@ -122,15 +127,8 @@ class Guest final : public LinuxGuest {
   [[nodiscard]] std::string complaint() const override { return complaint_; }
 
   [[nodiscard]] Verdict of(const SeenFunction& function) const override {
-    Verdict verdict;
-    for (std::size_t i = 0; i < generations_.size(); ++i) {
-      const Verdict here = of(function, generations_[i]);
-      if (i > 0 && (here.covered != verdict.covered || here.unit != verdict.unit))
-        return {.complaint = "older kernels find something else"};
-      verdict = here;
-      if (!verdict.complaint.empty()) break;
-    }
-    return verdict;
+    return of_every_generation(
+        [&](const Generation& generation) { return of(function, generation); });
   }
 
   [[nodiscard]] Verdict of(const SeenNamed& device) const override {
@@ -151,49 +149,72 @@ class Guest final : public LinuxGuest {
   }
 
   [[nodiscard]] Verdict of(const SeenSource& source) const override {
-    Verdict verdict;
-    for (std::size_t i = 0; i < generations_.size(); ++i) {
-      verdict = generations_[i].number(source.segment, source.number);
-      unsigned listed = 0;
-      for (const auto& [unit, entry] : generations_[i].special())
-        if (entry->variety == (source.hpet ? 2 : 1) && entry->handle == source.id) {
-          ++listed;
-          if (entry->source != source.number || unit->segment != source.segment ||
-              unit->base != verdict.unit)
-            verdict.complaint = "it is listed otherwise than its number";
-        }
-      if (listed != (verdict.covered ? 1U : 0U))
-        verdict.complaint = "its number and its handle are listed differently";
-      if (!verdict.complaint.empty()) break;
-    }
-    return verdict;
+    return of_every_generation(
+        [&](const Generation& generation) { return of(source, generation); });
   }
 
   [[nodiscard]] std::set<std::string> facts() const override {
     std::set<std::string> all;
     for (const Unit& unit : reading_.units)
       all.insert(fact("unit", unit.base, unit.segment, unit.device));
-    for (const auto& memory : reading_.memory)
+    for (const auto& memory : reading_.memory) {
+      const char* const kind = (memory.flags & 8) != 0 ? "excluded"
+                               : memory.flags == 7     ? "reserved"
+                                                       : "?";
+      const std::uint64_t last = memory.base + memory.length - 1;
+      // For all of the segment, also where nobody is there.
+      if (memory.type == 0x20) all.insert(fact("of a segment", memory.segment, memory.base, last));
       for (const SeenFunction& f : view_.functions()) {
         if (f.segment != memory.segment) continue;
-        const bool exclusion = (memory.flags & 8) != 0;
         auto own = view_.requests(f);
         own.insert(f.bdf);
         for (const std::uint16_t as : own) {
           const bool meant = memory.type == 0x20 || (memory.type == 0x21 && as == memory.device) ||
                              (memory.type == 0x22 && memory.device <= as && as <= memory.last);
-          if (meant)
-            all.insert(fact(exclusion           ? "excluded"
-                            : memory.flags == 7 ? "reserved"
-                                                : "?",
-                            std::uint64_t{f.segment} << 16 | f.bdf, memory.base,
-                            memory.base + memory.length - 1));
+          if (meant) all.insert(fact(kind, std::uint64_t{f.segment} << 16 | as, memory.base, last));
         }
       }
+    }
+    return all;
+  }
+
+  [[nodiscard]] Names names() const override {
+    Names all;
+    for (const Generation& generation : generations_) generation.add_names(all);
+    for (const Unit& unit : reading_.units) all[{unit.type, unit.base}];
     return all;
   }
 
  private:
+  // Of kernels of any time, who all have to find the same.
+  template <typename Find>
+  [[nodiscard]] Verdict of_every_generation(const Find& find) const {
+    Verdict verdict;
+    for (std::size_t i = 0; i < generations_.size(); ++i) {
+      const Verdict here = find(generations_[i]);
+      if (i > 0 && (here.covered != verdict.covered || here.unit != verdict.unit))
+        return {.complaint = "older kernels find something else"};
+      verdict = here;
+      if (!verdict.complaint.empty()) break;
+    }
+    return verdict;
+  }
+
+  [[nodiscard]] static Verdict of(const SeenSource& source, const Generation& generation) {
+    Verdict verdict = generation.number(source.segment, source.number);
+    unsigned listed = 0;
+    for (const auto& [unit, entry] : generation.special())
+      if (entry->variety == (source.hpet ? 2 : 1) && entry->handle == source.id) {
+        ++listed;
+        if (entry->source != source.number || unit->segment != source.segment ||
+            unit->base != verdict.unit)
+          verdict.complaint = "it is listed otherwise than its number";
+      }
+    if (listed != (verdict.covered ? 1U : 0U))
+      verdict.complaint = "its number and its handle are listed differently";
+    return verdict;
+  }
+
   // DMA arrives under the numbers of requests, and each has an entry of its own in the device
   // table; the guest looks for the function by its own number, and goes from there by its alias.
   [[nodiscard]] Verdict of(const SeenFunction& function, const Generation& generation) const {

@@ -61,6 +61,18 @@ class Guest final : public LinuxGuest {
     return all;
   }
 
+  [[nodiscard]] Names names() const override {
+    Names all;
+    for (const auto& [at, unit] : units_) all[{0, name_of(*unit)}];
+    for (const Node& node : reading_.nodes) {
+      const auto unit = units_.find(node.output);
+      if (node.type != 1 || unit == units_.end() || node.bdf_start > node.bdf_end) continue;
+      for (std::uint32_t s = node.segment_start; s <= node.segment_end; ++s)
+        all[{0, name_of(*unit->second)}].add(s << 16 | node.bdf_start, s << 16 | node.bdf_end);
+    }
+    return all;
+  }
+
  private:
   [[nodiscard]] static std::uint64_t name_of(const Node& unit) {
     return unit.type == 3 ? std::uint64_t{unit.segment_start} << 16 | unit.bdf_start : unit.base;

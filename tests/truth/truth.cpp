@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/truth/truth.h"
 
-#include <algorithm>
-
+#include "tests/truth/names.h"
 #include "vendors/amdvi/ivrs.h"
 #include "vendors/virtio_iommu/viot.h"
 #include "vendors/vtd/dmar.h"
@@ -11,14 +10,6 @@ namespace weir::truth {
 namespace {
 
 using Untruth = std::optional<std::string>;
-
-// How a table names it: by the address of its registers, or by its own number.
-[[nodiscard]] std::uint64_t name_of(const Topology& t, std::uint32_t unit, Format format) {
-  const UnitPlace& place = t.units()[unit];
-  if (format != Format::kViot || !place.function) return place.register_base;
-  const Requester at = t.number(*place.function);
-  return std::uint64_t{at.segment} << 16 | at.bdf;
-}
 
 class Judge {
  public:
@@ -129,14 +120,16 @@ class Judge {
         numbers.insert(t_.number(id).bdf);
         for (const Requester as : t_.requesters(id)) numbers.insert(as.bdf);
       }
+      if (region.functions.empty())
+        due.insert(fact("of a segment", region.segment, region.first, region.last));
       for (const SeenFunction& f : view_.functions()) {
         if (f.segment != region.segment) continue;
         auto own = view_.requests(f);
         own.insert(f.bdf);
-        if (region.functions.empty() ||
-            std::ranges::any_of(own, [&](std::uint16_t as) { return numbers.contains(as); }))
-          due.insert(fact(region.exclusion ? "excluded" : "reserved",
-                          std::uint64_t{f.segment} << 16 | f.bdf, region.first, region.last));
+        for (const std::uint16_t as : own)
+          if (region.functions.empty() || numbers.contains(as))
+            due.insert(fact(region.exclusion ? "excluded" : "reserved",
+                            std::uint64_t{f.segment} << 16 | as, region.first, region.last));
       }
     }
     return due;
@@ -191,6 +184,13 @@ void renumber(Topology& t) {
 
 }  // namespace
 
+std::uint64_t name_of(const Topology& t, std::uint32_t unit, Format format) {
+  const UnitPlace& place = t.units()[unit];
+  if (format != Format::kViot || !place.function) return place.register_base;
+  const Requester at = t.number(*place.function);
+  return std::uint64_t{at.segment} << 16 | at.bdf;
+}
+
 Untruth untruth(const Topology& machine, Format format, Bytes table, bool with_facts) {
   if (auto wrong = judge(machine, format, table, with_facts)) return wrong;
   Topology other = machine;
@@ -204,7 +204,11 @@ Untruth untruth(const Topology& machine, Format format, Bytes table, bool with_f
   other = machine;
   if (swap_declared(other))
     if (auto wrong = judge(other, format, table, with_facts)) return "swapped: " + *wrong;
-  return std::nullopt;
+  if (!with_facts) return std::nullopt;
+  const GuestView view(machine);
+  const std::string wrong =
+      difference(linux_guest(format, table, view)->names(), names_due(machine, format));
+  return wrong.empty() ? std::nullopt : Untruth(wrong);
 }
 
 Result<std::vector<std::byte>, std::string> build(const Topology& machine, Format format) {
