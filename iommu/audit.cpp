@@ -32,8 +32,10 @@ void audit_groups(const Coverage& coverage, const Topology& t, std::vector<Findi
            .text = t.name(*in) + " is behind a unit and " + t.name(*out) +
                    " bypasses, but nothing keeps the two apart: give them one wish, or ACS to what "
                    "joins them",
-           .source = "PCIe 6.0, 6.12; Linux puts both into one group (pci_device_group) and gives "
-                     "it one domain"});
+           .source =
+               "PCIe 6.0, 6.12; boot: DMAR, half a slot (6.12): the one has an iommu_group to "
+               "itself and the other none; boot: DMAR, a whole slot (6.12): they belong to "
+               "one"});
   }
 }
 
@@ -50,7 +52,10 @@ void audit_destinations(const Coverage& coverage, const AuditedMachine& machine,
          .text = t.name({i}) + " bypasses, and its messages reach APIC ids up to " +
                  std::to_string(reach) + " only, of " + std::to_string(*machine.highest_apic_id),
          .source = "SDM volume 3, 11.11.1: 8 destination bits in a message that is not remapped; "
-                   "15 where the hypervisor says so (KVM_FEATURE_MSI_EXT_DEST_ID)"});
+                   "boot: DMAR, APIC id 256 (6.12): \"CPU 2 has invalid APIC ID 100. Aborting "
+                   "bringup\"; Linux commit 26573a97746c (x86/apic: Fix x2apic enablement without "
+                   "interrupt remapping); 15 bits where the hypervisor says so: Linux commits "
+                   "ab0f59c6f135, 2e008ffe426f (KVM_FEATURE_MSI_EXT_DEST_ID)"});
     return;  // one such is enough to know
   }
 }

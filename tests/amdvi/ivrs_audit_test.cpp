@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/iommu/audit_sources.h"
 #include "vendors/amdvi/ivrs.h"
 
 namespace weir::amdvi {
@@ -35,7 +36,8 @@ struct Machine {
   [[nodiscard]] Rules audit() const {
     Rules rules;
     for (const Finding& finding : audit_ivrs(table, {.topology = &topology}, registers)) {
-      EXPECT_NE(std::string(finding.source), "");
+      test::expect_source(finding, {"io-apic-southbridge", "io-apic-missing", "features",
+                                    "exclusion", "group-split", "bypass-destination"});
       if (finding.severity >= Severity::kWarning) rules.emplace_back(finding.rule);
     }
     return rules;

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import tables
 from server import Server
 
 GUARD_SECONDS = 60
@@ -25,6 +26,8 @@ class Boot:
     console: str = ""
     counters: dict = field(default_factory=dict)  # the server's
     replayed: str = ""  # what a replay of the trace said; empty: as it was recorded
+    findings: set = field(default_factory=set)  # of an audit of its table: (severity, rule)
+    audited: str = ""  # the audit's own words
     seconds: float = 0.0
     trouble: str = ""  # why there is no verdict to be had from the rest
 
@@ -43,13 +46,17 @@ def boot(case, place, weir):
     """`place`: what make_root.sh left. `weir`: the command that serves."""
     result = Boot()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="weir-guest-") as folder:
+    with tempfile.TemporaryDirectory(prefix="weir-guest-") as name:
+        folder = pathlib.Path(name)
         try:
-            with Server(weir, case, pathlib.Path(folder)) as server:
+            altered, fields = tables.alter(weir, case, folder) if case.audited else (None, None)
+            with Server(weir, case, folder, altered) as server:
                 run_qemu(case, place, server, result)
                 result.counters = server.finish()
             if case.record:
-                result.replayed = replay(weir, pathlib.Path(folder) / "trace")
+                result.replayed = replay(weir, folder / "trace")
+            if case.audited:
+                result.findings, result.audited = tables.audit(weir, case, folder, fields, result.said)
         except Exception as error:  # whatever it was, it is this guest's and not the runner's
             result.trouble = result.trouble or f"{type(error).__name__}: {error}"
     result.seconds = time.monotonic() - began
@@ -67,7 +74,10 @@ def replay(weir, trace):
 
 def run_qemu(case, place, server, result):
     kernel = place / f"kernel-{case.kernel}"
-    command = [str(place / "qemu"), *shlex.split(server.qemu_arguments)]
+    arguments = server.qemu_arguments
+    for words, instead in case.qemu:
+        arguments = arguments.replace(words, instead)
+    command = [str(place / "qemu"), *shlex.split(arguments)]
     command += ["-kernel", str(kernel / "vmlinux"), "-initrd", str(kernel / "initrd"),
                 "-append", case.kernel_line]
     qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

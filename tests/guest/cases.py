@@ -81,6 +81,11 @@ class Case:
     record: bool = False  # a trace, which must replay to the same
     bug: str = ""  # seeded on purpose: the case passes if it is caught
 
+    # Those of audit_cases.py are other.
+    audited = False
+    qemu = ()
+    log = ()
+
     @property
     def name(self):
         more = ", recorded" if self.record else ""

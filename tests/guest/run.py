@@ -9,9 +9,11 @@ import argparse
 import concurrent.futures
 import os
 import pathlib
+import re
 import sys
 import time
 
+import audit_cases
 import cases
 from boot import boot
 from qtest import smoke
@@ -44,6 +46,16 @@ def show(case, result, problems, caught, verbose):
         print(f"         server: {result.counters}")
     elif result.faults:
         print(f"         {result.faults[0].strip()}")
+    else:
+        for line in shown(case, result):
+            print(f"         {line}")
+
+
+def shown(case, result):
+    """What of a kernel's log bears out the audit of its table."""
+    for pattern in case.log:
+        line = next(line for line in result.log if re.search(pattern, line))
+        yield re.sub(r"^\[ *[0-9.]+\] ", "", line.strip())
 
 
 def bench_table(rows):
@@ -70,6 +82,8 @@ def main():
     arguments = parser.parse_args()
 
     chosen = list(cases.benchmarks()) if arguments.bench else list(cases.matrix())
+    if not arguments.bench:
+        chosen += audit_cases.CASES
     if not arguments.bench and arguments.seeded != "none":
         chosen += cases.seeded()
     if arguments.count:

@@ -32,8 +32,11 @@ def description(case):
 class Server:
     """Serves from the beginning of the `with` to its end, or to finish()."""
 
-    def __init__(self, weir, case, folder):
-        said = getattr(case, "description", None) or description(case)
+    def __init__(self, weir, case, folder, table=None):
+        """`table`: a file whose bytes are served in the place of those that weir builds."""
+        said = dict(getattr(case, "description", None) or description(case))
+        if table:
+            said["table"] = str(table)
         (folder / "machine.json").write_text(json.dumps(said))
         environment = {**os.environ, "WEIR_SEEDED_BUG": case.bug} if case.bug else None
         self.log = folder / "serve.log"

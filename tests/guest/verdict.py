@@ -4,12 +4,15 @@ a sentence if it fails; no sentence, and the case has passed."""
 
 import re
 
+import audit_cases
 from cases import DEVICE
 
 
 def judge(case, boot):
     if boot.trouble:
         return [boot.trouble]
+    if case.audited:
+        return list(what_an_audit_says(case, boot))
     problems = list(guest_side(case, boot)) + list(server_side(case, boot))
     if boot.replayed:
         problems.append("the trace does not replay to the same: " + boot.replayed)
@@ -22,6 +25,36 @@ def expect(boot, name, wanted):
     value = boot.said.get(name, "(not said)")
     if value != wanted:
         yield f"{name} is {value}, not {wanted}"
+
+
+def what_an_audit_says(case, boot):
+    """The kernel and the audit of the bytes that it booted with: each of them on its own."""
+    for name, wanted in case.said.items():
+        yield from expect(boot, name, wanted)
+    for pattern in case.log:
+        if not any(re.search(pattern, line) for line in boot.log):
+            yield f"no line of the kernel's is: {pattern}"
+    for pattern in case.silent:
+        for line in boot.log:
+            if re.search(pattern, line):
+                yield f"a line of the kernel's is: {line.strip()}"
+    for severity, rule in sorted(set(case.finds) ^ boot.findings):
+        missing = "does not find" if (severity, rule) in case.finds else "finds"
+        yield f"the audit {missing} {rule} ({severity}): {boot.audited.strip()}"
+    # A rule that was found names the boots that bear it out: this one, and none that is not there.
+    cited = set(re.findall(r"boot: ([^()]+) \(([0-9.]+)\)", boot.audited))
+    for what in cited - {(one.what, one.kernel) for one in audit_cases.CASES}:
+        yield f"the audit names a boot that is none of these: {what}"
+    if case.evidence and (case.what, case.kernel) not in cited:
+        yield f"the audit does not name this boot: {boot.audited.strip()}"
+    count = boot.counters
+    for name, some in case.counted.items():
+        if (count[name] != 0) != some:
+            yield f"{name} is {count[name]}"
+    if case.checked and (count["stale"] or not count["books_exact"]):
+        yield "stale answers, or books that do not add up"
+    if boot.faults:
+        yield f"{len(boot.faults)} faults that nobody provoked: {boot.faults[0]}"
 
 
 def guest_side(case, boot):

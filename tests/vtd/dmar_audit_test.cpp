@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "tests/iommu/audit_sources.h"
 #include "vendors/vtd/capability_registers.h"
 #include "vendors/vtd/dmar.h"
 
@@ -21,7 +22,11 @@ namespace {
                                              Severity least = Severity::kWarning) {
   std::vector<std::string> rules;
   for (const Finding& finding : findings) {
-    EXPECT_NE(std::string(finding.source), "") << finding.rule;
+    weir::test::expect_source(finding,
+                              {"no-catch-all", "io-apic-missing", "caching-mode", "group-split",
+                               "bypass-destination", "affinity", "scope-type", "register-base"});
+    if (finding.severity == Severity::kError)
+      weir::test::expect_source(finding, {"reserved-region", "intr-remap"});
     if (finding.severity >= least) rules.emplace_back(finding.rule);
   }
   return rules;

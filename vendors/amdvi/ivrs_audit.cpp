@@ -86,13 +86,16 @@ class Audit {
         }
     if (!southbridge)
       add(Severity::kError, "io-apic-southbridge", 0, "no I/O APIC is listed as 00:14.0 (A0h)",
-          "Linux then remaps no interrupt (check_ioapic_information, IOAPIC_SB_DEVID)");
+          "boot: IVRS, I/O APIC elsewhere (6.12): \"No southbridge IOAPIC found\", \"Disabling "
+          "interrupt remapping\"");
     if (machine_.topology == nullptr) return;
     for (const InterruptSource& source : machine_.topology->interrupt_sources())
       if (source.kind == InterruptSource::Kind::kIoApic && !listed.contains(source.id))
         add(Severity::kError, "io-apic-missing", 0,
             "I/O APIC " + std::to_string(source.id) + " is in no special entry",
-            "48882 5.2.2.5; Linux then remaps no interrupt (check_ioapic_information)");
+            "48882 5.2.2.5; boot: IVRS, I/O APIC in no entry (6.12): \"IOAPIC[0] not in IVRS "
+            "table\", "
+            "\"Disabling interrupt remapping\"");
   }
 
   void check_memory() {
@@ -108,7 +111,8 @@ class Audit {
       if (ivrs::ivmd::kExclusion.is_set(m->flags))
         add(Severity::kNote, "exclusion", m->offset,
             "an exclusion range, which Linux makes a one-to-one map",
-            "48882 5.2.3; Linux init_unity_map_range");
+            "48882 5.2.3; boot: IVRS, I/O APIC elsewhere (6.12): reserved_regions has it as "
+            "direct");
       if (m->type == ivrs::ivmd::kRange && m->last_device < m->device)
         add(Severity::kError, "reserved-region", m->offset,
             "a range of devices ends before it begins", "48882 5.2.3");
@@ -123,7 +127,8 @@ class Audit {
           (unit->features != found->features || unit->features2 != found->features2))
         add(Severity::kError, "features", unit->offset,
             "the features in the table are not those in the unit's registers",
-            "48882 5.2.2, 3.3; Linux warns and believes the table (late_iommu_features_init)");
+            "48882 5.2.2, 3.3; boot: IVRS, I/O APIC elsewhere (6.12): \"EFR mismatch. Use IVHD "
+            "EFR\"");
     }
   }
 

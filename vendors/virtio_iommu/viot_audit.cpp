@@ -39,7 +39,7 @@ class Audit {
       if (name::kIsPci.is_set(unit) && range.first <= own && own <= range.last)
         add(Severity::kWarning, "lists-itself",
             "a unit's own function, " + to_string(own) + ", is among those translated",
-            "virtio 1.4, 5.13; Linux refuses to translate it (viot_dev_iommu_init)");
+            "virtio 1.4, 5.13; boot: VIOT, a unit in its own range (6.12): it gets no iommu_group");
     }
   }
 

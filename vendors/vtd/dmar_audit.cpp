@@ -99,7 +99,9 @@ class Audit {
       if (unit->base == 0 || unit->base % kPage != 0)
         add(Severity::kError, "register-base", unit->offset,
             "a unit's registers at " + hex(unit->base),
-            "VT-d 8.3: page-aligned; Linux calls 0 a firmware bug (warn_invalid_dmar)");
+            "VT-d 8.3: page-aligned; boot: DMAR, a unit nowhere (6.12): 0 is \"Your BIOS is "
+            "broken; "
+            "DMAR reported at address 0\", and then no unit is used");
       if (!bases.insert(unit->base).second)
         add(Severity::kError, "unit-twice", unit->offset,
             "a second unit with registers at " + hex(unit->base),
@@ -118,7 +120,9 @@ class Audit {
         add(Severity::kNote, "no-catch-all", 0,
             "no unit takes the rest of segment " + std::to_string(segment) +
                 ": what no scope names bypasses, devices plugged in later too",
-            "VT-d 8.3; Linux finds no unit then (device_lookup_iommu) and maps nothing");
+            "VT-d 8.3; boot: DMAR, no catch-all (6.12): what no scope names is in no iommu_group "
+            "and "
+            "its DMA goes on unmapped");
   }
 
   void check_width() {
@@ -144,7 +148,8 @@ class Audit {
   void check_interrupts() {
     namespace header = dmar::header;
     constexpr const char* kWithout =
-        "VT-d 8.3.1; Linux then remaps no interrupt at all (parse_ioapics_under_ir)";
+        "VT-d 8.3.1; boot: DMAR, I/O APIC in no scope (6.12): \"ioapic 0 has no mapping iommu, "
+        "interrupt remapping will be disabled\"";
     if (flag(header::kInterruptRemapping)) {
       const auto is_io_apic = [](const dmar::Scope& s) { return s.type == dmar::scope::kIoApic; };
       const auto has_one = [&](const dmar::Drhd* unit) {
@@ -196,8 +201,8 @@ class Audit {
       const auto* r = std::get_if<dmar::Rmrr>(&s);
       if (r == nullptr) continue;
       constexpr const char* kSource =
-          "VT-d 8.4: whole pages, in reserved memory; Linux taints itself otherwise "
-          "(rmrr_sanity_check, arch_rmrr_sanity_check)";
+          "VT-d 8.4: whole pages, in reserved memory; boot: DMAR, regions elsewhere (6.12): \"No "
+          "firmware reserved region can cover this RMRR\", and the kernel is tainted";
       if (r->limit <= r->base || r->base % kPage != 0 || (r->limit + 1) % kPage != 0)
         add(Severity::kError, "reserved-region", r->offset,
             "a reserved region from " + hex(r->base) + " to " + hex(r->limit), kSource);
@@ -244,7 +249,8 @@ class Audit {
         if (std::ranges::none_of(units_, [&](auto* unit) { return unit->base == r->base; }))
           add(Severity::kError, "affinity", r->offset,
               "an affinity of a unit at " + hex(r->base) + ", which is not there",
-              "VT-d 8.6; Linux calls it a firmware bug (dmar_parse_one_rhsa)");
+              "VT-d 8.6; boot: DMAR, regions elsewhere (6.12): \"RHSA refers to non-existent DMAR "
+              "unit\"");
   }
 
   [[nodiscard]] const AuditedRegisters* registers_of(const dmar::Drhd& unit) const {
@@ -305,7 +311,8 @@ class Audit {
       if (flag(dmar::header::kInterruptRemapping) && !remaps)
         add(Severity::kError, "intr-remap", unit->offset,
             "the table promises interrupt remapping, which unit " + hex(unit->base) + " cannot do",
-            "VT-d 8.1, 10.4.3 (IR); Linux then remaps none (intel_prepare_irq_remapping)");
+            "VT-d 8.1, 10.4.3 (IR); boot: DMAR, regions elsewhere (6.12): \"Not enabling interrupt "
+            "remapping\"");
       if (!flag(dmar::header::kInterruptRemapping) && remaps)
         add(Severity::kNote, "intr-remap", unit->offset,
             "unit " + hex(unit->base) + " remaps interrupts and the table does not say so",
@@ -314,7 +321,8 @@ class Audit {
     }
     if (caching.size() == 2)
       add(Severity::kWarning, "caching-mode", 0, "units with caching mode beside units without",
-          "VT-d 10.4.2 (CM); one such makes Linux flush strictly for all (intel_iommu_init)");
+          "VT-d 10.4.2 (CM); boot: DMAR, caching mode on one of two (6.12): \"IOMMU batching "
+          "disallowed due to virtualization\", and what is behind the other unit is strict too");
   }
 
   // An endpoint is no bridge and a bridge no endpoint.
@@ -339,7 +347,9 @@ class Audit {
             add(Severity::kError, "scope-type", scope.offset,
                 t.name({i}) + (below ? " is no bridge, and a scope names it as one"
                                      : " is a bridge, and a scope names it as an endpoint"),
-                "VT-d 8.3.1; Linux refuses the table (dmar_insert_dev_scope)");
+                "VT-d 8.3.1; boot: DMAR, an endpoint as a bridge (6.12): \"Device scope type does "
+                "not "
+                "match\", and then no unit is used");
         }
         if (!there)
           add(Severity::kNote, "scope-of-nobody", scope.offset,
