@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A guest that turns pages private and shared, moves windows, and moves a group between identity and
-// tables, at random, while eight devices on two threads use them. Each device has a word of its own in every page and counts up in it, in
-// bursts, with atomics, and through pins; it keeps its own account of what succeeded. Once a
-// transition is complete the guest takes what is out of reach: it puts the counts away and poison
-// in their place, and looks for it before it gives the page back. So a late write shows as spoilt
-// poison, a late read as a device that read poison, and a lost or doubled DMA as two accounts that
-// differ.
+// A guest that turns pages private and shared, moves windows, and moves a group between identity
+// and tables, at random, while eight devices on two threads use them. Each device has a word of its
+// own in every page and counts up in it, in bursts, with atomics, and through pins; it keeps its
+// own account of what succeeded. Once a transition is complete the guest takes what is out of
+// reach: it puts the counts away and poison in their place, and looks for it before it gives the
+// page back. So a late write shows as spoilt poison, a late read as a device that read poison, and
+// a lost or doubled DMA as two accounts that differ.
 //
 // Devices 0…3 bypass, 4 and 5 have windows of two pools, 6 and 7 are one group behind a unit: under
 // identity they are at one side of their pages, by their tables at the other. Half-way, 2 and 3 are
 // confined to the first pool.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
@@ -48,12 +49,14 @@ class ProtectedTurn {
     for (std::size_t d = 0; d < kDevices; ++d) {
       std::optional<PoolId> pool;
       if (d == 4 || d == 5) pool = PoolId{static_cast<std::uint32_t>(d % kPools)};
-      ports_[d] = machine_.iommu
-                      ->attach({.function = Requester::from_sid(
-                                    static_cast<std::uint16_t>(0x20 + 8 * d))},
-                               pool)
-                      .value();
-      pools_[d] = pool ? static_cast<int>(pool->value) : d >= 6 ? static_cast<int>(kGroup) : kNoPool;
+      ports_[d] =
+          machine_.iommu
+              ->attach({.function = Requester::from_sid(static_cast<std::uint16_t>(0x20 + 8 * d))},
+                       pool)
+              .value();
+      pools_[d] = pool     ? static_cast<int>(pool->value)
+                  : d >= 6 ? static_cast<int>(kGroup)
+                           : kNoPool;
     }
     tables_.map(window_at(kGroup), page_at(first_page(kGroup, 1)), kOfWindow * kPageSize,
                 Permissions::read_write(), kPageLg2);
@@ -80,7 +83,7 @@ class ProtectedTurn {
       stop.store(true, std::memory_order_relaxed);
     }
     for (std::uint64_t page = 0; page < kPages; ++page)
-      if (hidden_[page]) give_back(page);
+      if (hidden_[page]) give_back(page, {});
     check_accounts();
   }
 
@@ -120,8 +123,9 @@ class ProtectedTurn {
     // Acquire: pairs with confine(); the new window is used once the old reach has ended.
     const int pool = pools_[device].load(std::memory_order_acquire);
     const std::uint64_t page = random.below(pool == kNoPool ? kPlain : kOfWindow);
-    const Iova base = pool == kNoPool ? Iova(page_at(page).value())
-                                      : window_at(static_cast<std::uint32_t>(pool)) + page * kPageSize;
+    const Iova base = pool == kNoPool
+                          ? Iova(page_at(page).value())
+                          : window_at(static_cast<std::uint32_t>(pool)) + page * kPageSize;
     const Iova at = base + 64 * device;
     std::uint64_t& account = pool == kNoPool ? plain_[device][page] : windowed_[device][page];
     std::optional<FaultReason> refused;
@@ -204,10 +208,10 @@ class ProtectedTurn {
       moved.push_back(pool);
       if (pool == kGroup) {
         ++found.groups_moved;
-        transition.groups.push_back(
-            {.functions = {ports_[6]->requester(), ports_[7]->requester()},
-             .to = sides_[kGroup] == 0 ? Transition::GroupTurn::To::kIdentity
-                                       : Transition::GroupTurn::To::kTables});
+        transition.groups.push_back({.functions = {ports_[6]->requester(), ports_[7]->requester()},
+                                     .to = sides_[kGroup] == 0
+                                               ? Transition::GroupTurn::To::kIdentity
+                                               : Transition::GroupTurn::To::kTables});
         return;
       }
       ++found.windows_moved;
@@ -232,12 +236,13 @@ class ProtectedTurn {
         [[fallthrough]];
       default: {
         const std::uint64_t first = random.below(kPages);
-        for (std::uint64_t page = first; page < std::min(first + 1 + random.below(3), kPages); ++page)
+        for (std::uint64_t page = first; page < std::min(first + 1 + random.below(3), kPages);
+             ++page)
           flip(page);
       }
     }
     // What comes into reach has to be as it was before it does.
-    for (const std::uint64_t page : back) give_back(page);
+    for (const std::uint64_t page : back) give_back(page, moved);
     for (const std::uint32_t pool : moved) give_back_side(pool);
     // The guest's own structures come first.
     if (!transition.groups.empty()) turn_group();
@@ -290,8 +295,7 @@ class ProtectedTurn {
     poison(page);
   }
   void take_side(std::uint32_t pool) {
-    for (std::uint64_t i = 0; i < kOfWindow; ++i)
-      poison(first_page(pool, 1 - sides_[pool]) + i);
+    for (std::uint64_t i = 0; i < kOfWindow; ++i) poison(first_page(pool, 1 - sides_[pool]) + i);
   }
   void poison(std::uint64_t page) {
     if (poisoned_[page]) return;
@@ -299,9 +303,13 @@ class ProtectedTurn {
     for (std::size_t device = 0; device < kDevices; ++device)
       saved_[page][device] = word(page, device).exchange(kPoison);
   }
-  void give_back(std::uint64_t page) {
+  // Until the transition is complete, a page may be shared already and a group still at the side
+  // that it leaves: what comes back there is right as well, until the side is taken.
+  void give_back(std::uint64_t page, const std::vector<std::uint32_t>& moved) {
     hidden_[page] = false;
-    if (!is_elsewhere(page)) restore(page);
+    if (!is_elsewhere(page) ||
+        std::ranges::find(moved, (page - kPlain) / (2 * kOfWindow)) != moved.end())
+      restore(page);
   }
   void give_back_side(std::uint32_t pool) {
     for (std::uint64_t i = 0; i < kOfWindow; ++i)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A guest turns protected under load: L1 for pages, windows and groups, and not one DMA lost or doubled.
+// A guest turns protected under load: L1 for pages, windows and groups, and not one DMA lost or
+// doubled.
 #include <gtest/gtest.h>
 
 #include "tests/iommu/protected_turn.h"
