@@ -9,9 +9,9 @@
 #include "bench/flush_cases.h"
 #include "bench/loops.h"
 #include "bench/machine.h"
-#include "bench/vmm_cache.h"
 #include "bench/replay_cases.h"
 #include "bench/strict_guest.h"
+#include "bench/vmm_cache.h"
 #include "bench/walk_cases.h"
 #include "iotlb/iotlb.h"
 

@@ -125,9 +125,9 @@ constexpr Goal kGoals[] = {
      .of = Of::kAmount},
 };
 
-// The ids that --strict insists on: those whose goals are all reached with some room on an otherwise
-// idle machine. A part that reaches its goals adds its id here, so that it cannot lose them
-// unnoticed.
+// The ids that --strict insists on: those whose goals are all reached with some room on an
+// otherwise idle machine. A part that reaches its goals adds its id here, so that it cannot lose
+// them unnoticed.
 constexpr std::array<std::string_view, 4> kRequired{"G1", "G4", "G6", "G13"};
 
 double median_of(std::span<const Measured> measured, std::string_view name, std::string& trouble) {

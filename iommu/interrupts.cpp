@@ -77,9 +77,8 @@ Result<RemappedInterrupt, Fault> resolve_interrupt(const Port& port, Msi msi) {
   const bool is_message =
       kInterruptRange.contains(request.iova) && request.iova.page_offset(2) == 0;
   auto remapped =
-      is_message
-          ? remap(route, request, msi, port.core.memory())
-          : Failure{Fault{.request = request, .reason = FaultReason::kInterruptMalformed}};
+      is_message ? remap(route, request, msi, port.core.memory())
+                 : Failure{Fault{.request = request, .reason = FaultReason::kInterruptMalformed}};
   port.core.leave(slot);
   return remapped;
 }

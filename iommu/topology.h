@@ -212,8 +212,8 @@ class Topology {
   [[nodiscard]] std::uint64_t revision() const { return revision_; }
 
   // What contradicts itself: two functions at one number, two units or devices at one address, two
-  // I/O APICs with one id, a bridge that is none, an index past the end. REQUIRES of everything that
-  // takes a Topology.
+  // I/O APICs with one id, a bridge that is none, an index past the end. REQUIRES of everything
+  // that takes a Topology.
   [[nodiscard]] Result<Done, std::string> check() const;
 
  private:

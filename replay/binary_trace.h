@@ -34,16 +34,16 @@ inline constexpr std::uint16_t kTraceVersion = 1;
 
 // What a trace may ask a reader to hold.
 namespace trace_limits {
-inline constexpr std::uint64_t kPieces = 4096;               // of memory
-inline constexpr std::uint64_t kTableBytes = 1 << 20;        // of a firmware table
+inline constexpr std::uint64_t kPieces = 4096;         // of memory
+inline constexpr std::uint64_t kTableBytes = 1 << 20;  // of a firmware table
 inline constexpr std::uint64_t kUnits = 16;
-inline constexpr std::uint64_t kOptions = 1 << 16;           // numbers of one unit
-inline constexpr std::uint64_t kCallBytes = 4096;            // that come with a call
-inline constexpr std::uint64_t kTransitionBytes = 1 << 20;   // of a transition's line
-inline constexpr std::uint64_t kPerOperation = 1 << 20;      // seen, or events
-inline constexpr std::uint64_t kNames = 256;                 // in a list, of as many bytes
+inline constexpr std::uint64_t kOptions = 1 << 16;                   // numbers of one unit
+inline constexpr std::uint64_t kCallBytes = 4096;                    // that come with a call
+inline constexpr std::uint64_t kTransitionBytes = 1 << 20;           // of a transition's line
+inline constexpr std::uint64_t kPerOperation = 1 << 20;              // seen, or events
+inline constexpr std::uint64_t kNames = 256;                         // in a list, of as many bytes
 inline constexpr std::uint64_t kHostBytes = std::uint64_t{1} << 40;  // memory, reserved
-inline constexpr std::uint64_t kPages = 1 << 18;             // of it in use
+inline constexpr std::uint64_t kPages = 1 << 18;                     // of it in use
 }  // namespace trace_limits
 
 // ---- the machine

@@ -24,8 +24,8 @@ namespace {
     return made;
   }
   // More than that is said in the operands, and no use to anybody.
-  const auto data = call.data.first(std::min<std::size_t>(call.data.size(),
-                                                          trace_limits::kCallBytes));
+  const auto data =
+      call.data.first(std::min<std::size_t>(call.data.size(), trace_limits::kCallBytes));
   made.data.assign(data.begin(), data.end());
   return made;
 }
@@ -124,10 +124,10 @@ void OperationCollector::on_unit_msi(UnitId unit, Msi msi) {
 }
 
 void OperationCollector::on_device_msi(Requester requester, Msi msi) {
-  note({.kind = TraceEvent::Kind::kDeviceMsi,
-        .count = 3,
-        .numbers = {std::uint64_t{requester.segment} << 16 | requester.bdf, msi.address,
-                    msi.data}});
+  note(
+      {.kind = TraceEvent::Kind::kDeviceMsi,
+       .count = 3,
+       .numbers = {std::uint64_t{requester.segment} << 16 | requester.bdf, msi.address, msi.data}});
 }
 
 void OperationCollector::before_read(Gpa at) {

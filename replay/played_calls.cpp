@@ -125,8 +125,8 @@ Taken PlayedMachine::State::call(const TraceCall& c) {
     case What::kPin:
       if (!is_access(w[2]) || !are_attributes(w[3])) return Failure{std::string("no such request")};
       return with_port([&](DmaPort& port) {
-        auto pin = port.map(Iova(w[0]), w[1], static_cast<Access>(w[2]),
-                            attributes_of(c.pasid, w[3]));
+        auto pin =
+            port.map(Iova(w[0]), w[1], static_cast<Access>(w[2]), attributes_of(c.pasid, w[3]));
         if (!pin) return;
         const std::uint64_t id = pin->id();
         pins[id] = {&port, std::move(*pin)};

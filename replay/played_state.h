@@ -25,7 +25,8 @@ namespace weir::replay {
 struct PlayedMachine::State {
   explicit State(std::function<void(std::string)> hears) : differs(std::move(hears)) {}
 
-  [[nodiscard]] Result<Done, std::string> piece(const TracePiece& piece, const TraceOperation& operation);
+  [[nodiscard]] Result<Done, std::string> piece(const TracePiece& piece,
+                                                const TraceOperation& operation);
   [[nodiscard]] Result<Done, std::string> call(const TraceCall& call);
   [[nodiscard]] bool answer(const TracePiece& piece, DmaPort& port);
   [[nodiscard]] bool compare_answer(const TracePiece& piece,

@@ -16,6 +16,8 @@
 namespace weir::replay {
 namespace {
 
+static_assert(std::endian::native == std::endian::little, "numbers are read as words");
+
 using namespace trace_layout;
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 18;
@@ -364,8 +366,9 @@ void TraceReader::State::call(TraceOperation& operation) {
   for (std::size_t i = 0; i < words; ++i) c.words[i] = number();
   if ((flags & kCallPasid) != 0) c.pasid = pasid();
   if ((flags & kCallData) != 0) {
-    c.data.resize(number_up_to(c.what == RecordedCall::What::kTransition ? trace_limits::kTransitionBytes
-                                                                         : trace_limits::kCallBytes,
+    c.data.resize(number_up_to(c.what == RecordedCall::What::kTransition
+                                   ? trace_limits::kTransitionBytes
+                                   : trace_limits::kCallBytes,
                                "the number of bytes of a call"));
     raw(c.data);
   }

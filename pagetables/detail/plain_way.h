@@ -5,10 +5,11 @@
 // only what makes an address of it, so that a walk of tables in near caches waits for nothing else.
 // A part of walk.h and nested.h; nobody else includes it.
 //
-// Lives for one walk on one thread; at most a step for each level.
+// Lives for one walk on one thread; at most a step for each level, of which there is at least one.
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "pagetables/detail/way.h"
 #include "pagetables/radix.h"

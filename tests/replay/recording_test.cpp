@@ -236,8 +236,7 @@ TEST(RecordingOf, FilesOfVersion1AreStillUnderstood) {
     SCOPED_TRACE(name);
     if (const char* folder = std::getenv("WEIR_RECORD_INTO"))
       (void)record(std::string(folder) + "/" + name + ".weir", {.seed = 9, .steps = 150});
-    const Report report =
-        replayed(std::string(WEIR_TEST_DATA) + "/recordings/" + name + ".weir");
+    const Report report = replayed(std::string(WEIR_TEST_DATA) + "/recordings/" + name + ".weir");
     ASSERT_TRUE(report.played);
     EXPECT_TRUE(report.played->same_answers());
     EXPECT_GT(report.played->pieces.count, 100U);
@@ -251,8 +250,8 @@ TEST(RecordingOf, WithoutAnEndItIsNotWhole) {
     auto recorder = TraceRecorder::create(file.path());
     ASSERT_TRUE(recorder);
     std::array<std::uint64_t, 512> words{};
-    Iommu iommu({.memory = std::make_shared<GuestMemory>(GuestMemory::single(
-                     Hpa(0), std::as_writable_bytes(std::span(words)))),
+    Iommu iommu({.memory = std::make_shared<GuestMemory>(
+                     GuestMemory::single(Hpa(0), std::as_writable_bytes(std::span(words)))),
                  .recorder = recorder->get()});
     iommu.poll();
     (*recorder)->flush();

@@ -14,7 +14,8 @@ namespace {
 class Entries {
  public:
   explicit Entries(const ivrs::Ivhd& ivhd)
-      : ivhd_(ivhd), unit_{.register_base = ivhd.base, .segment = ivhd.segment, .numbers_name_all = true} {}
+      : ivhd_(ivhd),
+        unit_{.register_base = ivhd.base, .segment = ivhd.segment, .numbers_name_all = true} {}
 
   [[nodiscard]] Result<UnitCoverage, TableError> run() {
     for (const ivrs::Entry& entry : ivhd_.entries)

@@ -21,9 +21,8 @@ namespace weir::amdvi {
 [[nodiscard]] constexpr auto options_tied(auto& o) {
   return std::tie(o.caching_mode, o.commands_visible, o.device_tlb, o.prefetch, o.page_requests,
                   o.enhanced_requests, o.invalidate_all, o.wide_interrupts, o.x2apic, o.guest_apic,
-                  o.guest_tables, o.guest_io, o.guest_five_levels, o.gcr3_root_is_gpa,
-                  o.no_execute, o.accessed, o.dirty, o.gcr3_levels, o.pasid_bits,
-                  o.host_address_bits);
+                  o.guest_tables, o.guest_io, o.guest_five_levels, o.gcr3_root_is_gpa, o.no_execute,
+                  o.accessed, o.dirty, o.gcr3_levels, o.pasid_bits, o.host_address_bits);
 }
 static_assert(std::tuple_size_v<decltype(options_tied(std::declval<Options&>()))> == 20);
 

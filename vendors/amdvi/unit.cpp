@@ -83,11 +83,10 @@ void Unit::write_register(std::uint64_t offset, unsigned size, std::uint64_t val
 
 void Unit::set_msi(std::optional<Msi> msi) {
   const Msi known = msi.value_or(Msi{});
-  const RecordedScope scope(
-      state_->shared.host.recorder(),
-      {.what = RecordedCall::What::kFrontDoor,
-       .unit = state_->shared.host.id(),
-       .words = {1, msi.has_value(), known.address, known.data}});
+  const RecordedScope scope(state_->shared.host.recorder(),
+                            {.what = RecordedCall::What::kFrontDoor,
+                             .unit = state_->shared.host.id(),
+                             .words = {1, msi.has_value(), known.address, known.data}});
   MutexLock lock(state_->shared.mutex);
   state_->shared.pci_msi = msi;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A unit's options as a list of numbers and back, for options that are numbers, enumerations and
-// booleans tied into a tuple: what a recording keeps of them. New options go to the end of the tuple, and
-// a list that is too short leaves their defaults.
+// booleans tied into a tuple: what a recording keeps of them. New options go to the end of the
+// tuple, and a list that is too short leaves their defaults.
 //
 // Pure functions; any thread.
 #pragma once
